@@ -1,0 +1,114 @@
+// Package config reads Chiron's configuration file: one strict YAML document
+// whose every mistake is reported with its place and the nearest right word.
+//
+// It checks what can be checked without looking at the world; rule and policy
+// files that it names are read by their own packages.
+package config
+
+import (
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// Config is a checked configuration. The zero value of every part is not
+// usable; start from Default.
+type Config struct {
+	Global      Global
+	RuleFiles   []string // globs, relative to the configuration file's folder until Load makes them absolute
+	Alerting    []byte   // the alerting section as YAML, in Prometheus's form; nil when absent
+	RemoteWrite []RemoteWrite
+	Receiver    Receiver
+	Query       Query
+	Self        Self
+	Remediation Remediation
+
+	text []byte // as read, for Redacted
+}
+
+// Global holds what every rule group starts from.
+type Global struct {
+	EvaluationInterval time.Duration
+	QueryOffset        time.Duration
+	ExternalLabels     labels.Labels
+}
+
+// RemoteWrite is one far side that what the rules write is sent on to.
+type RemoteWrite struct {
+	Name     string
+	URL      string
+	Protocol string // "2.0" or "1.0"
+	Timeout  time.Duration
+	MaxBytes int64  // limit of the disk queue that bridges an outage
+	YAML     []byte // HTTP client settings in Prometheus's form (basic_auth, authorization, tls_config, headers ...)
+}
+
+// Receiver bounds what remote write may bring.
+type Receiver struct {
+	OutOfOrderWindow   time.Duration // how much older than a series' newest sample a sample may be
+	MaxFuture          time.Duration // how far ahead of now a sample may be
+	MaxSeries          int           // 0: as many as fit
+	MaxExemplars       int           // in all
+	MaxBodyBytes       int64         // compressed
+	MaxDecodedBytes    int64
+	MaxSamples         int // per request; 0: no limit
+	MaxConcurrent      int // requests; 0: no limit
+	MaxLabels          int // per series; 0: no limit
+	MaxLabelNameBytes  int
+	MaxLabelValueBytes int
+}
+
+// Query bounds what one query may use.
+type Query struct {
+	Timeout       time.Duration
+	MaxSamples    int
+	MaxConcurrent int
+	Lookback      time.Duration
+}
+
+// Self is Chiron's watch over itself: its own metrics as ordinary series.
+type Self struct {
+	Enabled  bool
+	Interval time.Duration
+	Labels   map[string]string // besides job="chiron" and instance
+}
+
+// Remediation configures the acting half; without policy files it is off.
+type Remediation struct {
+	PolicyFiles []string // globs
+	Kubernetes  Kubernetes
+	Webhook     Webhook
+}
+
+// Enabled reports whether policies are configured.
+func (r Remediation) Enabled() bool { return len(r.PolicyFiles) > 0 }
+
+// Kubernetes says which cluster to act on.
+type Kubernetes struct {
+	Kubeconfig string // path; empty with InCluster false: no cluster
+	Context    string
+	InCluster  bool
+}
+
+// Configured reports whether a cluster is named.
+func (k Kubernetes) Configured() bool { return k.Kubeconfig != "" || k.InCluster }
+
+// Webhook says who may bring alerts.
+type Webhook struct {
+	BearerTokens     []string
+	BearerTokenFiles []string
+}
+
+// Default returns what holds where the file is silent.
+func Default() *Config {
+	return &Config{
+		Global: Global{EvaluationInterval: time.Minute},
+		Receiver: Receiver{
+			OutOfOrderWindow: 10 * time.Minute, MaxFuture: 10 * time.Minute, MaxExemplars: 100_000,
+			MaxBodyBytes: 32 << 20, MaxDecodedBytes: 32 << 20, MaxConcurrent: 128,
+			MaxLabels: 100, MaxLabelNameBytes: 1024, MaxLabelValueBytes: 16 << 10,
+		},
+		Query: Query{Timeout: 2 * time.Minute, MaxSamples: 50_000_000, MaxConcurrent: 20, Lookback: 5 * time.Minute},
+		Self:  Self{Interval: 15 * time.Second},
+	}
+}
