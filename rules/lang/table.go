@@ -1,0 +1,127 @@
+package lang
+
+import (
+	"math"
+	"time"
+)
+
+// Type is what a parameter takes.
+type Type uint8
+
+const (
+	// Number is any finite number.
+	Number Type = iota
+	// Integer is a whole number.
+	Integer
+	// Duration is a Prometheus duration: 90s, 1h30m, 1d.
+	Duration
+	// Fraction is a part of one: 0.05 or 5%.
+	Fraction
+	// Text is a name or a quoted string.
+	Text
+	// Choice is one of the parameter's words.
+	Choice
+	// Timezone is a name of the IANA time zone database.
+	Timezone
+)
+
+// Bounds is the range of a number, fraction or duration (in seconds). An open
+// end does not belong to it.
+type Bounds struct {
+	Min, Max         float64
+	MinOpen, MaxOpen bool
+}
+
+// ParamSpec describes one parameter of a model.
+type ParamSpec struct {
+	Name     string
+	Type     Type
+	List     bool     // takes a list of Type
+	Variadic bool     // a list whose items may be given as positional arguments; comes first
+	Default  any      // as in Args; nil: absent unless given
+	Auto     string   // what the model does when an absent parameter has no default
+	Bounds   *Bounds  // nil: no limits
+	Choices  []string // of a Choice
+	Help     string
+}
+
+// ModelSpec describes one model.
+type ModelSpec struct {
+	Name   string
+	For    string // what series it is for
+	Method string // how it works
+	Params []ParamSpec
+}
+
+// FindModel returns the model's row of the table, nil when there is none.
+func FindModel(name string) *ModelSpec {
+	for i := range Models {
+		if Models[i].Name == name {
+			return &Models[i]
+		}
+	}
+	return nil
+}
+
+func (m *ModelSpec) param(name string) *ParamSpec {
+	for i := range m.Params {
+		if m.Params[i].Name == name {
+			return &m.Params[i]
+		}
+	}
+	return nil
+}
+
+const day = 24 * time.Hour
+
+func between(from, to time.Duration) *Bounds {
+	return &Bounds{Min: from.Seconds(), Max: to.Seconds()}
+}
+
+var (
+	windowBounds    = between(time.Minute, 366*day)
+	seasonBounds    = between(time.Minute, 366*day)
+	thresholdBounds = &Bounds{Max: math.Inf(1), MinOpen: true, MaxOpen: true}
+	smoothingBounds = &Bounds{Max: 1, MinOpen: true}
+)
+
+// Models is the one table of all models. The parser, `chiron models`, the docs
+// page and the nearest-word search read it. It must not be changed.
+var Models = []ModelSpec{
+	{
+		Name: "zscore", For: "stationary gauges", Method: "exponentially weighted mean and variance",
+		Params: []ParamSpec{
+			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the mean and the variance look"},
+			{Name: "threshold", Type: Number, Default: 3.0, Bounds: thresholdBounds, Help: "standard deviations from the mean to the border of normal"},
+		},
+	},
+	{
+		Name: "mad", For: "stationary gauges with outliers in the history", Method: "streaming median and median absolute deviation",
+		Params: []ParamSpec{
+			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the median and the deviation look"},
+			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "robust standard deviations from the median to the border of normal"},
+		},
+	},
+	{
+		Name: "seasonal", For: "daily and weekly shapes", Method: "robust seasonal profile, level and trend",
+		Params: []ParamSpec{
+			{Name: "periods", Type: Duration, List: true, Variadic: true, Default: []time.Duration{day, 7 * day}, Bounds: seasonBounds, Help: "lengths of the seasons"},
+			{Name: "tz", Type: Timezone, Default: "UTC", Help: "time zone in which days and weeks begin"},
+			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "robust standard deviations from the profile to the border of normal"},
+		},
+	},
+	{
+		Name: "holtwinters", For: "daily and weekly shapes, the classic way", Method: "triple exponential smoothing",
+		Params: []ParamSpec{
+			{Name: "season", Type: Duration, Default: day, Bounds: seasonBounds, Help: "length of the season"},
+			{Name: "alpha", Type: Fraction, Bounds: smoothingBounds, Auto: "from the step", Help: "weight of the newest sample in the level"},
+			{Name: "beta", Type: Fraction, Bounds: smoothingBounds, Auto: "from the step", Help: "weight of the newest slope in the trend"},
+			{Name: "gamma", Type: Fraction, Bounds: smoothingBounds, Auto: "from the step", Help: "weight of the newest season in the seasonal shape"},
+			{Name: "mode", Type: Choice, Choices: []string{"additive", "multiplicative"}, Default: "additive", Help: "whether the season is added to the level or scales with it"},
+			{Name: "threshold", Type: Number, Default: 3.0, Bounds: thresholdBounds, Help: "standard deviations of the error to the border of normal"},
+		},
+	},
+	{
+		Name: "auto", For: "everything else", Method: "looks at the series during warm-up, then one of the above; scores calibrated by the series' own past",
+	},
+}
