@@ -124,10 +124,7 @@ func (ls *LabelSet) Check(limits LabelLimits, needName bool) error {
 		switch {
 		case i > 0 && bytes.Equal(l.Name, ls.Labels[i-1].Name):
 			return &LabelError{DuplicateLabel, fmt.Sprintf("label %s twice in %s", short(l.Name), ls)}
-		case len(l.Value) == 0:
-			empty = true
-			continue
-		case len(l.Name) == 0:
+		case len(l.Name) == 0 && len(l.Value) > 0:
 			return &LabelError{EmptyLabelName, fmt.Sprintf("label without a name in %s", ls)}
 		case limits.NameBytes > 0 && len(l.Name) > limits.NameBytes:
 			return &LabelError{LabelNameTooLong, fmt.Sprintf("label name of %d bytes, limit is %d: %s", len(l.Name), limits.NameBytes, short(l.Name))}
@@ -135,6 +132,9 @@ func (ls *LabelSet) Check(limits LabelLimits, needName bool) error {
 			return &LabelError{LabelValueTooLong, fmt.Sprintf("value of label %s has %d bytes, limit is %d", short(l.Name), len(l.Value), limits.ValueBytes)}
 		case !utf8.Valid(l.Name):
 			return &LabelError{InvalidUTF8, fmt.Sprintf("label name %s is not UTF-8", short(l.Name))}
+		case len(l.Value) == 0:
+			empty = true
+			continue
 		case !utf8.Valid(l.Value):
 			return &LabelError{InvalidUTF8, fmt.Sprintf("value of label %s is not UTF-8: %s", short(l.Name), short(l.Value))}
 		}

@@ -1,0 +1,73 @@
+package receiver
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// firstRead is how much is allocated for a body before any of it arrived,
+// whatever Content-Length claims.
+const firstRead = 64 << 10
+
+// readBody reads the compressed body into r.body within the limits of size and
+// time. It returns 0, or the code that it answered.
+func (r *request) readBody() int {
+	limit := r.h.limits.CompressedBytes
+	if r.req.ContentLength > limit {
+		return r.tooLarge()
+	}
+	r.readDeadline(time.Now().Add(r.h.limits.ReadTimeout))
+	b := r.body[:0]
+	if cap(b) == 0 {
+		b = make([]byte, 0, firstRead)
+	}
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.req.Body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		r.body = b
+		if int64(len(b)) > limit {
+			return r.tooLarge()
+		}
+		if err == io.EOF { //nolint:errorlint // Read returns it bare
+			break
+		}
+		if err != nil {
+			return r.readFailed(err)
+		}
+	}
+	r.readDeadline(time.Time{})
+	r.h.metrics.bytes.Add(float64(len(b)))
+	return 0
+}
+
+func (r *request) tooLarge() int {
+	return r.fail(http.StatusRequestEntityTooLarge, "body is larger than %d bytes", r.h.limits.CompressedBytes)
+}
+
+func (r *request) readFailed(err error) int {
+	var max *http.MaxBytesError
+	switch {
+	case errors.As(err, &max):
+		return r.fail(http.StatusRequestEntityTooLarge, "body is larger than %d bytes", max.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// Not 408: a 4xx would tell the sender to drop its data.
+		return r.later(http.StatusServiceUnavailable, "body did not arrive within %v", r.h.limits.ReadTimeout)
+	}
+	return r.fail(http.StatusBadRequest, "cannot read body: %v", err)
+}
+
+// readDeadline bounds how long a slow sender may hold a slot. Writers that
+// cannot, as in tests without a connection, go unbounded.
+func (r *request) readDeadline(t time.Time) {
+	if c, ok := r.w.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = c.SetReadDeadline(t)
+		return
+	}
+	_ = http.NewResponseController(r.w).SetReadDeadline(t)
+}

@@ -1,0 +1,109 @@
+package receiver
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/prometheus/model/exemplar"
+
+	"github.com/chironhq/chiron/receiver/remotewrite"
+	"github.com/chironhq/chiron/tsdbcache"
+)
+
+// keepBytes is how large each buffer of an idle request may stay.
+const keepBytes = 4 << 20
+
+// request is the state of one request and the buffers that the next one
+// reuses. It belongs to one goroutine from Get to Put.
+type request struct {
+	h     *Handler
+	w     http.ResponseWriter
+	req   *http.Request
+	proto remotewrite.Protocol
+
+	body, raw []byte // compressed, decompressed
+	dec       remotewrite.Decoder
+	tx        *tsdbcache.Tx
+
+	series, exLabels remotewrite.LabelSet
+	ex               remotewrite.Exemplar
+	exemplars        []exemplar.Exemplar
+	key              []byte   // KeyV2 of the current series
+	lasting          []uint32 // 2.0: the request's symbol number -> the ring's, 0 not asked yet
+	seen             metadataSeen
+	items            int // samples, histograms, exemplars so far
+	refused          refusals
+
+	written [3]headerNumber
+}
+
+func newRequest(h *Handler) *request { return &request{h: h} }
+
+func (r *request) reset(w http.ResponseWriter, req *http.Request) {
+	r.w, r.req, r.proto = w, req, remotewrite.Unknown
+	r.items = 0
+	r.refused.reset()
+}
+
+func (r *request) release() {
+	r.w, r.req, r.tx = nil, nil, nil
+	r.dec.Release(keepBytes)
+	clear(r.exemplars[:cap(r.exemplars)])
+	r.exemplars = r.exemplars[:0]
+	if cap(r.body) > keepBytes {
+		r.body = nil
+	}
+	if cap(r.raw) > keepBytes {
+		r.raw = nil
+	}
+	if cap(r.lasting)*4 > keepBytes {
+		r.lasting = nil
+	}
+}
+
+// headerNumber is a count as a header value. Values are never changed once
+// handed out, so that a response writer may keep them.
+type headerNumber struct {
+	n     int
+	value []string
+}
+
+func (c *headerNumber) set(h http.Header, name string, n int) {
+	if c.value == nil || c.n != n {
+		c.n, c.value = n, []string{strconv.Itoa(n)}
+	}
+	h[name] = c.value
+}
+
+// counts puts the three headers of a 2.0 answer.
+func (r *request) counts(samples, histograms, exemplars int) {
+	if r.proto != remotewrite.V2 {
+		return
+	}
+	h := r.w.Header()
+	r.written[0].set(h, remotewrite.SamplesWrittenHeader, samples)
+	r.written[1].set(h, remotewrite.HistogramsWrittenHeader, histograms)
+	r.written[2].set(h, remotewrite.ExemplarsWrittenHeader, exemplars)
+}
+
+// fail answers with nothing stored.
+func (r *request) fail(code int, format string, args ...any) int {
+	r.counts(0, 0, 0)
+	return r.answer(code, fmt.Sprintf(format, args...))
+}
+
+// later answers with nothing stored and asks for the same again.
+func (r *request) later(code int, format string, args ...any) int {
+	r.w.Header()["Retry-After"] = r.h.retryAfter
+	return r.fail(code, format, args...)
+}
+
+func (r *request) answer(code int, text string) int {
+	h := r.w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	r.w.WriteHeader(code)
+	_, _ = fmt.Fprintln(r.w, text) // the sender may be gone
+	return code
+}
