@@ -1,0 +1,9 @@
+// Package upstream is the only door to Prometheus's heavy packages: its web API,
+// notifier, remote-write client, rule groups and configuration. Each
+// constructor stands in one file, which documents the arguments of the pinned
+// version once, so that an upgrade of Prometheus touches these files only.
+//
+// It promises small option structs with usable zero values and errors that
+// callers can branch on without importing Prometheus. It knows nothing of the
+// ring, of anomaly rules or of remediation.
+package upstream

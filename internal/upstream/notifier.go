@@ -1,0 +1,278 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery"
+	"github.com/prometheus/prometheus/discovery/targetgroup"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/notifier"
+	"github.com/prometheus/prometheus/rules"
+	"go.yaml.in/yaml/v2"
+)
+
+// Defaults of the notifier.
+const (
+	DefaultNotifyQueue = 10_000
+	DefaultDrain       = 10 * time.Second
+)
+
+// Alert is one alert on its way to Alertmanager.
+type Alert = notifier.Alert
+
+// NotifierOptions configure a Notifier. The zero value alerts nobody.
+type NotifierOptions struct {
+	// Alerting says where alerts go; Apply replaces it.
+	Alerting Alerting
+	// QueueCapacity is how many alerts wait for one Alertmanager; the oldest
+	// go first. 0: 10,000.
+	QueueCapacity int
+	// DrainTimeout bounds how long queued alerts are still sent after Run was
+	// told to end, or after an Alertmanager was taken away. 0: 10 s.
+	DrainTimeout time.Duration
+	// UserAgent goes into every request. Empty: "Chiron".
+	UserAgent string
+	Logger    *slog.Logger
+	// Registerer receives the prometheus_notifications_* metrics. nil: none.
+	Registerer prometheus.Registerer
+}
+
+// Alerting is the part of a notifier's configuration that a reload changes.
+type Alerting struct {
+	// YAML is Prometheus's alerting section: alertmanagers with
+	// static_configs, scheme, path_prefix, timeout, api_version, basic_auth,
+	// authorization, oauth2, tls_config, relabel_configs and
+	// alert_relabel_configs, and alert_relabel_configs for all of them.
+	// Empty: no Alertmanager.
+	YAML []byte
+	// Dir is what relative file names in YAML are relative to.
+	Dir string
+	// ExternalLabels are added to every alert that does not have them.
+	ExternalLabels labels.Labels
+	// ExternalURL is where users reach this server; it starts the link back
+	// from an alert. No slash at the end.
+	ExternalURL string
+}
+
+// Notifier sends alerts to Alertmanagers. Sending never blocks on the network
+// and is not repeated: rules send what still fires again.
+type Notifier struct {
+	manager *notifier.Manager
+	drain   time.Duration
+	targets chan map[string][]*targetgroup.Group // capacity 1, the newest only
+	flight  *flight
+
+	mu          sync.RWMutex // held for writing by Apply
+	yaml        string
+	externalURL string
+}
+
+// ParseAlerting checks an alerting section without using it.
+func ParseAlerting(a Alerting) error {
+	_, _, err := a.parse()
+	return err
+}
+
+func (a Alerting) parse() (*config.Config, map[string][]*targetgroup.Group, error) {
+	c := &config.Config{GlobalConfig: config.GlobalConfig{
+		ExternalLabels:             a.ExternalLabels,
+		MetricNameValidationScheme: model.UTF8Validation,
+	}}
+	if err := yaml.UnmarshalStrict(a.YAML, &c.AlertingConfig); err != nil {
+		return nil, nil, fmt.Errorf("cannot read the alerting section: %w", err)
+	}
+	targets := map[string][]*targetgroup.Group{}
+	for key, am := range c.AlertingConfig.AlertmanagerConfigs.ToMap() {
+		if am == nil {
+			return nil, nil, errors.New("cannot use the alerting section: empty entry in alertmanagers")
+		}
+		groups := []*targetgroup.Group{}
+		for _, sd := range am.ServiceDiscoveryConfigs {
+			static, ok := sd.(discovery.StaticConfig)
+			if !ok {
+				return nil, nil, fmt.Errorf("cannot use the alerting section: %s_sd_configs is not supported, static_configs is", sd.Name())
+			}
+			groups = append(groups, static...)
+		}
+		targets[key] = groups
+	}
+	if err := c.AlertingConfig.Validate(model.UTF8Validation); err != nil {
+		return nil, nil, fmt.Errorf("cannot use the alerting section: %w", err)
+	}
+	c.AlertingConfig.SetDirectory(a.Dir)
+	return c, targets, nil
+}
+
+// NewNotifier builds Prometheus's notifier. Run must be called for it to send.
+func NewNotifier(o NotifierOptions) (*Notifier, error) {
+	if o.QueueCapacity == 0 {
+		o.QueueCapacity = DefaultNotifyQueue
+	}
+	if o.DrainTimeout == 0 {
+		o.DrainTimeout = DefaultDrain
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "Chiron"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	n := &Notifier{
+		drain:   o.DrainTimeout,
+		targets: make(chan map[string][]*targetgroup.Group, 1),
+		flight:  newFlight(o.UserAgent),
+	}
+	// NewManager(*Options, nameValidationScheme, logger)
+	n.manager = notifier.NewManager(&notifier.Options{
+		QueueCapacity:   o.QueueCapacity,
+		DrainOnShutdown: true,
+		Do:              n.flight.do,
+		Registerer:      o.Registerer,
+	}, model.UTF8Validation, o.Logger)
+	if err := n.Apply(o.Alerting); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Apply replaces where alerts go. On an error nothing has changed. Alerts
+// queued for an Alertmanager that stays with the same settings stay queued.
+func (n *Notifier) Apply(a Alerting) error {
+	c, targets, err := a.parse()
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	select { // an update that Run has not taken yet names Alertmanagers of before
+	case <-n.targets:
+	default:
+	}
+	if n.yaml != "" && n.yaml != string(a.YAML) {
+		// Upstream recognises an unchanged Alertmanager by its settings with
+		// secrets blanked out, and keeps its client: a new password would not
+		// be used. So what has changed in any way starts afresh.
+		stop := n.flight.limit(n.drain)
+		err := n.manager.ApplyConfig(&config.Config{})
+		stop()
+		if err != nil {
+			return fmt.Errorf("cannot drop the old Alertmanagers: %w", err)
+		}
+	}
+	if err := n.manager.ApplyConfig(c); err != nil {
+		return fmt.Errorf("cannot use the alerting section: %w", err)
+	}
+	n.targets <- targets
+	n.yaml, n.externalURL = string(a.YAML), a.ExternalURL
+	return nil
+}
+
+// Run sends until ctx ends, then sends what is queued for at most the drain
+// timeout. When it returns, no request is under way. It can run once.
+func (n *Notifier) Run(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.manager.Run(n.targets)
+	}()
+	<-ctx.Done()
+	stop := n.flight.limit(n.drain)
+	defer stop()
+	n.manager.Stop()
+	<-done
+	n.flight.wait()
+	return nil
+}
+
+// Send queues alerts for every Alertmanager.
+func (n *Notifier) Send(alerts ...*Alert) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	n.manager.Send(alerts...)
+}
+
+// Notify is the function that rule groups call with what fires or has ended;
+// expr makes the link back.
+func (n *Notifier) Notify(ctx context.Context, expr string, alerts ...*rules.Alert) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	rules.SendAlerts(n.manager, n.externalURL)(ctx, expr, alerts...)
+}
+
+// Alertmanagers returns the addresses that alerts are posted to.
+func (n *Notifier) Alertmanagers() []*url.URL { return n.manager.Alertmanagers() }
+
+// DroppedAlertmanagers returns the addresses that relabelling took away.
+func (n *Notifier) DroppedAlertmanagers() []*url.URL { return n.manager.DroppedAlertmanagers() }
+
+// flight counts requests under way and can bound their time, because upstream
+// neither waits for the last one nor ends a drain by itself.
+type flight struct {
+	userAgent string
+
+	mu      sync.Mutex
+	idle    *sync.Cond
+	running int
+	limited context.Context // nil: no bound beyond the request's own timeout
+}
+
+func newFlight(userAgent string) *flight {
+	f := &flight{userAgent: userAgent}
+	f.idle = sync.NewCond(&f.mu)
+	return f
+}
+
+// limit ends every request within d from now on, until the returned function
+// is called.
+func (f *flight) limit(d time.Duration) (stop func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	f.mu.Lock()
+	f.limited = ctx
+	f.mu.Unlock()
+	return func() {
+		cancel()
+		f.mu.Lock()
+		f.limited = nil
+		f.mu.Unlock()
+	}
+}
+
+func (f *flight) wait() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.running > 0 {
+		f.idle.Wait()
+	}
+}
+
+// do sends one request of the notifier.
+func (f *flight) do(ctx context.Context, client *http.Client, req *http.Request) (*http.Response, error) {
+	f.mu.Lock()
+	f.running++
+	limited := f.limited
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.running--
+		f.idle.Broadcast()
+		f.mu.Unlock()
+	}()
+	if limited != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer context.AfterFunc(limited, cancel)()
+		_ = cancel // called by limited, or by the timeout that ctx came with
+	}
+	req.Header.Set("User-Agent", f.userAgent)
+	return client.Do(req.WithContext(ctx))
+}

@@ -1,0 +1,49 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/prometheus/promql"
+)
+
+// newQueryTracker limits how many queries run at once: with a folder through
+// Prometheus's file of active queries, without one in memory. A negative
+// concurrency means no limit and no tracker.
+func newQueryTracker(dir string, concurrency int, logger *slog.Logger) (promql.QueryTracker, error) {
+	switch {
+	case concurrency < 0:
+		return nil, nil //nolint:nilnil // nil is how the engine spells "no limit"
+	case dir == "":
+		return make(memoryTracker, concurrency), nil
+	}
+	// NewActiveQueryTracker(localStoragePath, maxConcurrent, logger)
+	t, err := promql.NewActiveQueryTracker(dir, concurrency, logger)
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep the list of active queries in %s: %w", dir, err)
+	}
+	return t, nil
+}
+
+// memoryTracker holds one token for each running query.
+type memoryTracker chan struct{}
+
+// GetMaxConcurrent returns how many queries may run at once.
+func (t memoryTracker) GetMaxConcurrent() int { return cap(t) }
+
+// Insert waits for a turn or for ctx.
+func (t memoryTracker) Insert(ctx context.Context, _ string) (int, error) {
+	select {
+	case t <- struct{}{}:
+		return 0, nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// Delete ends a turn.
+func (t memoryTracker) Delete(int) { <-t }
+
+// Close does nothing: the memory goes with the tracker.
+func (t memoryTracker) Close() error { return nil }
