@@ -43,17 +43,18 @@ type RemoteWrite struct {
 	YAML     []byte // HTTP client settings in Prometheus's form (basic_auth, authorization, tls_config, headers ...)
 }
 
-// Receiver bounds what remote write may bring.
+// Receiver bounds what remote write may bring. Zero takes the receiver's or the
+// ring's own default.
 type Receiver struct {
 	OutOfOrderWindow   time.Duration // how much older than a series' newest sample a sample may be
 	MaxFuture          time.Duration // how far ahead of now a sample may be
-	MaxSeries          int           // 0: as many as fit
+	MaxSeries          int           // as many as fit
 	MaxExemplars       int           // in all
 	MaxBodyBytes       int64         // compressed
 	MaxDecodedBytes    int64
-	MaxSamples         int // per request; 0: no limit
-	MaxConcurrent      int // requests; 0: no limit
-	MaxLabels          int // per series; 0: no limit
+	MaxSamples         int // per request
+	MaxConcurrent      int // requests
+	MaxLabels          int // per series
 	MaxLabelNameBytes  int
 	MaxLabelValueBytes int
 }
@@ -103,12 +104,7 @@ type Webhook struct {
 func Default() *Config {
 	return &Config{
 		Global: Global{EvaluationInterval: time.Minute},
-		Receiver: Receiver{
-			OutOfOrderWindow: 10 * time.Minute, MaxFuture: 10 * time.Minute, MaxExemplars: 100_000,
-			MaxBodyBytes: 32 << 20, MaxDecodedBytes: 32 << 20, MaxConcurrent: 128,
-			MaxLabels: 100, MaxLabelNameBytes: 1024, MaxLabelValueBytes: 16 << 10,
-		},
-		Query: Query{Timeout: 2 * time.Minute, MaxSamples: 50_000_000, MaxConcurrent: 20, Lookback: 5 * time.Minute},
-		Self:  Self{Interval: 15 * time.Second},
+		Query:  Query{Timeout: 2 * time.Minute, MaxSamples: 50_000_000, MaxConcurrent: 20, Lookback: 5 * time.Minute},
+		Self:   Self{Interval: 15 * time.Second},
 	}
 }
