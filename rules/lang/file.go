@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// Pos is a place in a file, both from 1; the column counts bytes.
+// Pos is a place in a file, both from 1; the column counts characters.
 type Pos struct{ Line, Column int }
 
 // File is a rule file, fully checked.
@@ -87,6 +87,8 @@ type Anomaly struct {
 	Labels    map[string]string // labels of the group and the rule, added to the output series
 	Alert     *AlertClause      // nil: none
 	Pos       Pos
+
+	exprPos Pos
 }
 
 // AlertClause is the shorthand for an alert rule on the score.

@@ -38,11 +38,11 @@ func (t token) String() string {
 	if t.kind == tokEnd {
 		return "the end of the text"
 	}
-	if len(t.text) > 40 {
-		return strconv.Quote(t.text[:40] + "…")
+	if len(t.text) > 60 {
+		return strconv.Quote(strings.ToValidUTF8(t.text[:60], "") + "…")
 	}
 	if t.kind == tokString {
-		return t.text
+		return "the text " + t.text
 	}
 	return strconv.Quote(t.text)
 }
@@ -83,6 +83,9 @@ func lexOne(text string, i int) (token, *ModelError) {
 		return lexString(text, i)
 	}
 	r, _ := utf8.DecodeRuneInString(text[i:])
+	if r == '/' {
+		return token{}, syntaxError(i, "unexpected character '/'; a value that is not a plain word stands in quotes")
+	}
 	return token{}, syntaxError(i, "unexpected character %q", r)
 }
 

@@ -6,32 +6,149 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/chironhq/chiron/internal/diag"
 )
 
 // Load reads and checks a rule file. It returns all problems at once, in the
-// order of the text; the File is usable when none of them is an error.
+// order of the text. The File is nil when one of them is an error; what runs
+// never sees an unchecked rule.
+//
+// A file that Prometheus accepts is read by Prometheus's own code, and so
+// means the same by construction.
 func Load(file string, content []byte) (*File, diag.Problems) {
-	rgs, errs := rulefmt.Parse(content, false, model.UTF8Validation, promQL, slog.New(slog.DiscardHandler))
+	l, root := newLoader(file, content)
+	rgs, errs := parsePrometheus(content)
 	if len(errs) == 0 {
-		return fromPrometheus(file, rgs), nil
+		return fromPrometheus(file, rgs, root), l.doc.Problems
 	}
-	doc, root := diag.Parse(file, content)
-	_ = root
-	return &File{Name: file}, doc.Problems
+	f := l.file(root)
+	if !l.hasAnomalies && !l.doc.Problems.HasErrors() {
+		// Prometheus sees something that we do not: believe it.
+		for _, err := range errs {
+			l.prometheusError(nil, err)
+		}
+	}
+	if l.hasAnomalies && !l.doc.Problems.HasErrors() {
+		l.doc.Problems = append(l.doc.Problems, CheckFiles(f)...)
+	}
+	ps := l.quieten(l.doc.Problems)
+	ps.Sort()
+	if ps.HasErrors() {
+		return nil, ps
+	}
+	return f, ps
 }
 
-func fromPrometheus(file string, rgs *rulefmt.RuleGroups) *File {
+// loader reads the nodes of one file.
+type loader struct {
+	doc          *diag.Doc
+	content      []byte
+	hasAnomalies bool
+	rules        []Pos // of all rules, in order
+}
+
+func newLoader(file string, content []byte) (*loader, *yaml.Node) {
+	doc, root := diag.Parse(file, content)
+	if root != nil {
+		// Prometheus reads the first document and warns of the others.
+		for i := range doc.Problems {
+			doc.Problems[i].Severity = diag.Warning
+		}
+	}
+	return &loader{doc: doc, content: content}, root
+}
+
+func parsePrometheus(content []byte) (*rulefmt.RuleGroups, []error) {
+	return rulefmt.Parse(content, false, model.UTF8Validation, promQL, slog.New(slog.DiscardHandler))
+}
+
+func (l *loader) file(root *yaml.Node) *File {
+	f := &File{Name: l.doc.File}
+	if root == nil || isNull(root) {
+		return f
+	}
+	groups := map[string]*yaml.Node{}
+	l.doc.Object(l.merged(root), "rule file", map[string]diag.Field{
+		"groups": func(_, v *yaml.Node) {
+			l.doc.List(v, "groups", func(n *yaml.Node) {
+				if g, ok := l.group(n, groups); ok {
+					f.Groups = append(f.Groups, g)
+				}
+			})
+		},
+	})
+	return f
+}
+
+// group reads one group; others has the groups before it by name.
+func (l *loader) group(n *yaml.Node, others map[string]*yaml.Node) (Group, bool) {
+	n = l.merged(n)
+	g := Group{Pos: pos(n)}
+	var rules, labels *yaml.Node
+	if !l.doc.Object(n, "group", map[string]diag.Field{
+		"name":     func(_, v *yaml.Node) { g.Name = l.doc.String(v, "name") },
+		"interval": func(_, v *yaml.Node) { g.Interval = l.duration(v, "interval") },
+		"query_offset": func(_, v *yaml.Node) {
+			if d := l.duration(v, "query_offset"); !isNull(v) {
+				g.QueryOffset = &d
+			}
+		},
+		"limit":  func(_, v *yaml.Node) { g.Limit = l.integer(v, "limit") },
+		"labels": func(_, v *yaml.Node) { labels = v; g.Labels = l.stringMap(v, "labels") },
+		"rules":  func(_, v *yaml.Node) { rules = v },
+	}) {
+		return g, false
+	}
+	l.checkGroup(&g, n, labels, others)
+	if rules == nil {
+		return g, true
+	}
+	anomalies := map[string]*Anomaly{}
+	l.doc.List(rules, "rules", func(n *yaml.Node) {
+		n = l.merged(n)
+		l.rules = append(l.rules, pos(n))
+		r := Rule{Pos: pos(n)}
+		ok := true
+		if value(n, "anomaly") != nil {
+			l.hasAnomalies = true
+			r.Anomaly = l.anomaly(n, &g)
+			l.checkDuplicate(r.Anomaly, n, anomalies)
+		} else {
+			r.Prometheus, ok = l.prometheusRule(n, g.Name)
+		}
+		if ok {
+			g.Rules = append(g.Rules, r)
+		}
+	})
+	if len(anomalies) > 0 {
+		l.checkReserved(labels, g.Labels)
+	}
+	return g, true
+}
+
+// fromPrometheus takes over what Prometheus read; the tree gives the places.
+func fromPrometheus(file string, rgs *rulefmt.RuleGroups, root *yaml.Node) *File {
 	f := &File{Name: file}
-	for _, g := range rgs.Groups {
+	groupNodes := items(value(root, "groups"))
+	for i, g := range rgs.Groups {
 		group := Group{Name: g.Name, Interval: time.Duration(g.Interval), Limit: g.Limit, Labels: g.Labels}
 		if g.QueryOffset != nil {
 			d := time.Duration(*g.QueryOffset)
 			group.QueryOffset = &d
 		}
-		for _, r := range g.Rules {
-			group.Rules = append(group.Rules, Rule{Prometheus: r})
+		var ruleNodes []*yaml.Node
+		if i < len(groupNodes) {
+			group.Pos = pos(groupNodes[i])
+			ruleNodes = items(value(groupNodes[i], "rules"))
+		}
+		for j, r := range g.Rules {
+			rule := Rule{Prometheus: r}
+			if j < len(ruleNodes) {
+				rule.Pos = pos(ruleNodes[j])
+			}
+			group.Rules = append(group.Rules, rule)
 		}
 		f.Groups = append(f.Groups, group)
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/chironhq/chiron/internal/diag"
 )
 
 // scalar gives one value its type: the checks model/type and model/range.
@@ -18,7 +20,7 @@ func (r *resolver) scalar(spec *ModelSpec, p *ParamSpec, v valueNode) (any, bool
 		return nil, false
 	}
 	if msg := p.outside(x); msg != "" {
-		r.errorf(v.at, "model/range", "%s: %s must be %s, not %s", spec.Name, p.Name, msg, v)
+		r.errorf(v.at, "model/range", "%s: %s must be %s, not %s%s", spec.Name, p.Name, msg, v, diag.DidYouMean(v.str, p.Choices))
 		return nil, false
 	}
 	return x, true

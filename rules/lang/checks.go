@@ -1,0 +1,52 @@
+package lang
+
+import "github.com/chironhq/chiron/internal/diag"
+
+// Check describes one thing that Load or ParseModel looks at. Its page is
+// docs/checks/<name with - for />.md.
+type Check struct {
+	Name     string
+	Severity diag.Severity // of the mildest problem it reports; only warnings can be turned off
+	Help     string
+}
+
+// Checks are all checks of rule files, by name. It must not be changed.
+var Checks = []Check{
+	{Name: "lint/disable", Severity: diag.Warning, Help: "a comment that turns off a check that does not exist or cannot be turned off"},
+	{Name: "model/argument", Help: "an argument that the model does not have, or that is given twice"},
+	{Name: "model/arity", Help: "more arguments than the model has, or one out of place"},
+	{Name: "model/name", Help: "a model that does not exist"},
+	{Name: "model/range", Help: "an argument outside its range"},
+	{Name: "model/syntax", Help: "a model string that cannot be read"},
+	{Name: "model/type", Help: "an argument of the wrong type"},
+	{Name: "rule/alert", Help: "an alert shorthand that cannot become an alert rule"},
+	{Name: "rule/alias", Help: "a field given under two names"},
+	{Name: "rule/cycle", Help: "an anomaly rule that depends on its own output"},
+	{Name: "rule/direction", Severity: diag.Warning, Help: "a direction that is missing or unknown"},
+	{Name: "rule/duplicate", Severity: diag.Warning, Help: "two anomaly rules that write the same series"},
+	{Name: "rule/expr", Help: "an expression that is not PromQL or not an instant vector"},
+	{Name: "rule/group", Help: "a group without a name of its own"},
+	{Name: "rule/kind", Help: "a rule that is none or two of record, alert and anomaly"},
+	{Name: "rule/label", Help: "a label that is invalid or set by the engine"},
+	{Name: "rule/name", Help: "an anomaly name that is empty or not plain text"},
+	{Name: "rule/number", Help: "a number, pair or range that makes no sense"},
+	{Name: "rule/output", Help: "an output that is unknown, empty, or lacks the score that the alert reads"},
+	{Name: "rule/prometheus", Help: "what Prometheus says of a record or alert rule"},
+	{Name: "rule/template", Severity: diag.Warning, Help: "a template where none is expanded"},
+	{Name: "rule/unsupported", Help: "a field of the language that this version cannot carry out"},
+	{Name: "yaml/aliases", Help: "a document that refers to itself too often"},
+	{Name: "yaml/documents", Severity: diag.Warning, Help: "a second document, which is not read"},
+	{Name: "yaml/duplicate", Help: "a key that stands twice in one mapping"},
+	{Name: "yaml/syntax", Help: "text that is not YAML"},
+	{Name: "yaml/type", Help: "a value of the wrong type"},
+	{Name: "yaml/unknown-key", Help: "a key that does not exist"},
+}
+
+func findCheck(name string) *Check {
+	for i := range Checks {
+		if Checks[i].Name == name {
+			return &Checks[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package lang
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+)
+
+// expression is the check rule/expr: PromQL that gives an instant vector.
+func (l *loader) expression(n *yaml.Node) (parser.Expr, string) {
+	text := ""
+	if !l.clean(func() { text = l.doc.String(n, "expr") }) {
+		return nil, ""
+	}
+	if strings.TrimSpace(text) == "" {
+		l.doc.Errorf(n, "rule/expr", "expr is empty; it must be a PromQL expression")
+		return nil, ""
+	}
+	e, err := promQL.ParseExpr(text)
+	if err != nil {
+		var pe parser.ParseErrors
+		if errors.As(err, &pe) {
+			l.promQLErrors(n, "rule/expr", 0, pe)
+		} else {
+			l.doc.Errorf(n, "rule/expr", "%v", err)
+		}
+		return nil, ""
+	}
+	switch e.Type() {
+	case parser.ValueTypeVector:
+		return e, text
+	case parser.ValueTypeMatrix:
+		l.doc.Errorf(n, "rule/expr", "expr must be an instant vector, not a range vector; put a function such as rate() around it")
+	case parser.ValueTypeScalar:
+		l.doc.Errorf(n, "rule/expr", "expr must be an instant vector, not a scalar; vector() makes one of it")
+	default:
+		l.doc.Errorf(n, "rule/expr", "expr must be an instant vector, not a %s", parser.DocumentedType(e.Type()))
+	}
+	return nil, ""
+}
+
+func (l *loader) checkHasExpr(n *yaml.Node, replaced bool) {
+	if value(n, "expr") != nil || replaced {
+		return
+	}
+	key, _ := entry(n, "anomaly")
+	l.doc.Errorf(key, "rule/expr", "an anomaly rule needs expr, a PromQL expression")
+}

@@ -1,0 +1,65 @@
+package lang
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/prometheus/prometheus/model/rulefmt"
+)
+
+func TestLoad(t *testing.T) {
+	datadriven.RunTest(t, "testdata/load", func(t *testing.T, d *datadriven.TestData) string {
+		f, problems := Load("f.yaml", []byte(d.Input+"\n"))
+		if (f == nil) != problems.HasErrors() {
+			t.Errorf("%s: file %v with problems\n%s", d.Pos, f, problems)
+		}
+		for _, p := range problems {
+			if findCheck(p.Check) == nil {
+				t.Errorf("%s: the check %q is not in the table", d.Pos, p.Check)
+			}
+		}
+		return problems.String() + describe(f)
+	})
+}
+
+// describe prints what a file means.
+func describe(f *File) string {
+	if f == nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, g := range f.Groups {
+		fmt.Fprintf(&b, "group %s interval=%v limit=%d labels=%v", g.Name, g.Interval, g.Limit, g.Labels)
+		if g.QueryOffset != nil {
+			fmt.Fprintf(&b, " offset=%v", *g.QueryOffset)
+		}
+		b.WriteByte('\n')
+		for _, r := range g.Expand() {
+			fmt.Fprintf(&b, "  %d:%d ", r.Pos.Line, r.Pos.Column)
+			if a := r.Anomaly; a != nil {
+				fmt.Fprintf(&b, "anomaly %s: %s\n    model %s\n    direction=%s min_dev=%v min_rel_dev=%v range=%v width=%v warmup=%v limit=%d labels=%v\n    output=%v\n",
+					a.Name, a.Expr, a.Model, a.Direction, a.MinDev, a.MinRelDev, a.Range, a.Width, a.Warmup, a.Limit, a.Labels, a.Output.Metrics())
+				continue
+			}
+			b.WriteString(describeRule(r.Prometheus))
+		}
+	}
+	return b.String()
+}
+
+func describeRule(r rulefmt.Rule) string {
+	s := fmt.Sprintf("record %s: %s", r.Record, r.Expr)
+	if r.Alert != "" {
+		s = fmt.Sprintf("alert %s: %s\n    for=%v keep_firing_for=%v annotations=%v", r.Alert, r.Expr, r.For, r.KeepFiringFor, r.Annotations)
+	}
+	return s + fmt.Sprintf(" labels=%v\n", r.Labels)
+}
+
+func TestChecksAreSorted(t *testing.T) {
+	if !sort.SliceIsSorted(Checks, func(i, j int) bool { return Checks[i].Name < Checks[j].Name }) {
+		t.Error("the table is not sorted")
+	}
+}
