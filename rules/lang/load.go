@@ -72,7 +72,7 @@ func (l *loader) file(root *yaml.Node) *File {
 	groups := map[string]*yaml.Node{}
 	l.doc.Object(l.merged(root), "rule file", map[string]diag.Field{
 		"groups": func(_, v *yaml.Node) {
-			l.doc.List(v, "groups", func(n *yaml.Node) {
+			l.list(v, "groups", func(n *yaml.Node) {
 				if g, ok := l.group(n, groups); ok {
 					f.Groups = append(f.Groups, g)
 				}
@@ -106,7 +106,7 @@ func (l *loader) group(n *yaml.Node, others map[string]*yaml.Node) (Group, bool)
 		return g, true
 	}
 	anomalies := map[string]*Anomaly{}
-	l.doc.List(rules, "rules", func(n *yaml.Node) {
+	l.list(rules, "rules", func(n *yaml.Node) {
 		n = l.merged(n)
 		l.rules = append(l.rules, pos(n))
 		r := Rule{Pos: pos(n)}

@@ -3,6 +3,7 @@ package lang
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,11 +34,12 @@ func entry(n *yaml.Node, key string) (k, v *yaml.Node) {
 	return nil, nil
 }
 
+// items returns the items of a list that decoding into structs would see.
 func items(n *yaml.Node) []*yaml.Node {
 	if n == nil || n.Kind != yaml.SequenceNode {
 		return nil
 	}
-	return n.Content
+	return slices.DeleteFunc(slices.Clone(n.Content), isNull)
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
@@ -58,6 +60,9 @@ func (l *loader) merged(n *yaml.Node) *yaml.Node {
 		if isMerge(n.Content[i]) {
 			merges = append(merges, n.Content[i+1])
 			continue
+		}
+		if isNull(n.Content[i]) {
+			continue // no field has an empty key; decoding passes it over
 		}
 		out.Content = append(out.Content, n.Content[i], n.Content[i+1])
 	}
@@ -81,6 +86,15 @@ func (l *loader) merged(n *yaml.Node) *yaml.Node {
 		}
 	}
 	return &out
+}
+
+// list walks a list of mappings; empty items are passed over, as by Prometheus.
+func (l *loader) list(n *yaml.Node, what string, item func(*yaml.Node)) {
+	l.doc.List(n, what, func(n *yaml.Node) {
+		if !isNull(n) {
+			item(n)
+		}
+	})
 }
 
 // The readers below take what YAML's own decoding takes for the same type, so

@@ -76,6 +76,8 @@ func TestPrometheusFilesMeanTheSame(t *testing.T) {
 		"groups: [{name: a, rules: [&r {record: x, expr: 1}, *r, {<<: *r, record: y}, {<<: [*r, {labels: {a: b}}]}]}]",
 		"groups: [{name: a, query_offset: 0, rules: [{record: x, expr: 1, for: 0, keep_firing_for: 0s}]}]",
 		"groups: [{name: !!str 5, rules: [{record: !!binary eA==, expr: 1}]}]",
+		"groups: [, {name: a, rules: [, {record: x, expr: 1}, ]}]", "groups:\n-\n",
+		"{: x, groups: [{: , name: a, rules: [{record: x, expr: 1, : x}]}]}",
 		"a: &a {name: x}\ngroups: [*a]",
 		"groups: [{name: a, rules: [3]}]", "groups: [[]]", "groups: [{name: a, rules: [{record: x}]}]",
 		"groups: [{name: a, rules: [{record: x, expr: up}]}]\n---\n]",
