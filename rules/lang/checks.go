@@ -34,7 +34,7 @@ var Checks = []Check{
 	{Name: "rule/prometheus", Help: "what Prometheus says of a record or alert rule"},
 	{Name: "rule/template", Severity: diag.Warning, Help: "a template where none is expanded"},
 	{Name: "rule/unsupported", Help: "a field of the language that this version cannot carry out"},
-	{Name: "yaml/aliases", Help: "a document that refers to itself too often"},
+	{Name: "yaml/aliases", Help: "a mapping that merges itself, or too many aliases"},
 	{Name: "yaml/documents", Severity: diag.Warning, Help: "a second document, which is not read"},
 	{Name: "yaml/duplicate", Help: "a key that stands twice in one mapping"},
 	{Name: "yaml/syntax", Help: "text that is not YAML"},

@@ -23,14 +23,13 @@ type disabled struct {
 // quieten drops the warnings that comments turn off.
 func (l *loader) quieten(ps diag.Problems) diag.Problems {
 	off, wrong := l.disabledChecks()
-	ps = slices.DeleteFunc(ps, func(p diag.Problem) bool {
+	return slices.DeleteFunc(append(ps, wrong...), func(p diag.Problem) bool {
 		if p.Severity != diag.Warning {
 			return false
 		}
 		rule := l.ruleAt(p.Line)
 		return slices.Contains(off, disabled{p.Check, rule}) || slices.Contains(off, disabled{p.Check, -1})
 	})
-	return append(ps, wrong...)
 }
 
 func (l *loader) disabledChecks() (off []disabled, wrong diag.Problems) {

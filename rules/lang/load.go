@@ -21,7 +21,7 @@ func Load(file string, content []byte) (*File, diag.Problems) {
 	l, root := newLoader(file, content)
 	rgs, errs := parsePrometheus(content)
 	if len(errs) == 0 {
-		return fromPrometheus(file, rgs, root), l.doc.Problems
+		return fromPrometheus(file, rgs, root), l.quieten(l.doc.Problems)
 	}
 	f := l.file(root)
 	if !l.hasAnomalies && !l.doc.Problems.HasErrors() {
@@ -46,7 +46,8 @@ type loader struct {
 	doc          *diag.Doc
 	content      []byte
 	hasAnomalies bool
-	rules        []Pos // of all rules, in order
+	rules        []Pos               // of all rules, in order
+	merging      map[*yaml.Node]bool // whose merge keys are being carried out
 }
 
 func newLoader(file string, content []byte) (*loader, *yaml.Node) {
@@ -57,7 +58,7 @@ func newLoader(file string, content []byte) (*loader, *yaml.Node) {
 			doc.Problems[i].Severity = diag.Warning
 		}
 	}
-	return &loader{doc: doc, content: content}, root
+	return &loader{doc: doc, content: content, merging: map[*yaml.Node]bool{}}, root
 }
 
 func parsePrometheus(content []byte) (*rulefmt.RuleGroups, []error) {

@@ -53,6 +53,12 @@ func (l *loader) merged(n *yaml.Node) *yaml.Node {
 	if n.Kind != yaml.MappingNode {
 		return n
 	}
+	if l.merging[n] {
+		l.doc.Errorf(n, "yaml/aliases", "the mapping merges itself")
+		return &yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Column: n.Column}
+	}
+	l.merging[n] = true
+	defer delete(l.merging, n)
 	out := *n
 	out.Content = nil
 	var merges []*yaml.Node
