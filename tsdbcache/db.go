@@ -2,63 +2,180 @@ package tsdbcache
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
 
-	"github.com/prometheus/prometheus/model/exemplar"
-	"github.com/prometheus/prometheus/model/histogram"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/metadata"
+	"github.com/VictoriaMetrics/fastcache"
 	"github.com/prometheus/prometheus/storage"
 )
 
-const pageSize = 256
+// DB is the ring. Its methods may be called from any goroutine.
+type DB struct {
+	opts Options
+	lock *dirLock // nil without Dir
+	syms *symbols
 
-// DB is the ring.
-type DB struct{ opts Options }
+	// cache maps wire keys to references for series that were not predicted.
+	cache   *fastcache.Cache
+	keySeed uint64
 
-// Tx is one transaction.
-type Tx struct{ db *DB }
+	// mu guards everything below. A commit holds it for writing once; a query
+	// holds it for reading while it notes positions and copies pages.
+	mu     sync.RWMutex
+	closed bool
+	arena  *arena
+	series *seriesTable
+	post   *postings
+	pack   packer
+	hists  map[uint32]*histTail // series with an open histogram chunk
+	lates  map[uint32]*histTail // series with an open chunk of late histograms
+	log    *seriesLog           // nil without Dir
+	ex     *exemplars
+	meta   *metas
+	taps   []*Tap
+	pend   int // pending series
+	nraw   int // raw pages in use
+	n      counters
+	rec    recovery
 
-// KeySpace tells how a lookup key was made.
-type KeySpace uint8
-
-// The key spaces.
-const (
-	KeyV1 KeySpace = 1 + iota // raw label bytes as on the RW 1.0 wire
-	KeyV2                     // little-endian uint32 symbols: name, value, name, value, ...
-)
+	txs    txSet
+	reg    *collector
+	syncMu sync.Mutex // held while files are synced; before mu
+}
 
 var (
 	_ storage.Storage           = (*DB)(nil)
 	_ storage.ExemplarQueryable = (*DB)(nil)
 )
 
-func Open(o Options) (*DB, error)                                          { return nil, ErrClosed }
-func (db *DB) Run(ctx context.Context) error                               { return ErrClosed }
-func (db *DB) Close() error                                                { return ErrClosed }
-func (db *DB) StartTime() (int64, error)                                   { return 0, ErrClosed }
-func (db *DB) Querier(mint, maxt int64) (storage.Querier, error)           { return nil, ErrClosed }
-func (db *DB) ChunkQuerier(mint, maxt int64) (storage.ChunkQuerier, error) { return nil, ErrClosed }
-func (db *DB) ExemplarQuerier(context.Context) (storage.ExemplarQuerier, error) {
-	return nil, ErrClosed
+// Open maps the ring and, with a directory, takes back what an earlier process
+// left there.
+func Open(o Options) (*DB, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	seed := rand.Uint64()
+	db := &DB{
+		opts: o, keySeed: rand.Uint64(), syms: newSymbols(seed), series: newSeriesTable(seed), post: newPostings(),
+		hists: map[uint32]*histTail{}, lates: map[uint32]*histTail{}, meta: newMetas(),
+	}
+	db.ex = newExemplars(max(o.MaxExemplars, 0))
+	if o.Dir == "" {
+		if db.arena, err = newArena("", o.Memory); err != nil {
+			return nil, err
+		}
+	} else if err := db.openDir(); err != nil {
+		if db.arena != nil {
+			err = errors.Join(err, db.arena.close())
+		}
+		if db.log != nil {
+			err = errors.Join(err, db.log.close())
+		}
+		err = errors.Join(err, db.ex.close(), db.lock.release())
+		return nil, err
+	}
+	// fastcache keeps at least 32 MiB, which it touches only as it fills.
+	db.cache = fastcache.New(int(min(max(o.Memory/16, 32<<20), 512<<20)))
+	if o.Registerer != nil {
+		db.reg = newCollector(db)
+		if err := o.Registerer.Register(db.reg); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
+	return db, nil
 }
-func (db *DB) Appender(context.Context) storage.Appender                    { return nil }
-func (db *DB) AppenderV2(context.Context) storage.AppenderV2                { return nil }
-func (db *DB) Metadata(metric string) (metadata.Metadata, bool)             { return metadata.Metadata{}, false }
-func (db *DB) EachMetadata(f func(family string, m metadata.Metadata) bool) {}
-func (db *DB) Stats(limit int) Stats                                        { return Stats{} }
-func (db *DB) Labels(ref storage.SeriesRef) (labels.Labels, bool)           { return labels.Labels{}, false }
-func (db *DB) Begin() *Tx                                                   { return &Tx{db: db} }
-func (db *DB) Tap(ms []*labels.Matcher, capacity int) *Tap                  { return nil }
-func (t *Tap) Close()                                                       {}
-func (tx *Tx) Symbol(s []byte) uint32                                       { return 0 }
-func (tx *Tx) Lookup(space KeySpace, key []byte) (storage.SeriesRef, bool)  { return 0, false }
-func (tx *Tx) Create(space KeySpace, key []byte, ls labels.Labels) (storage.SeriesRef, Reason) {
-	return 0, SeriesLimit
+
+func (db *DB) path(name string) string { return filepath.Join(db.opts.Dir, name) }
+
+// Close syncs and unmaps the ring. Transactions and queriers that are still
+// open fail afterwards.
+func (db *DB) Close() error {
+	db.syncMu.Lock()
+	defer db.syncMu.Unlock()
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return nil
+	}
+	db.closed = true
+	var errs []error
+	if db.log != nil {
+		errs = append(errs, db.log.sync(), db.ex.sync(), db.arena.sync(), db.log.close(), db.ex.close())
+	}
+	errs = append(errs, db.arena.close(), db.lock.release())
+	if db.reg != nil {
+		db.opts.Registerer.Unregister(db.reg)
+	}
+	if db.cache != nil {
+		db.cache.Reset()
+	}
+	return errors.Join(errs...)
 }
-func (tx *Tx) Float(ref storage.SeriesRef, st, t int64, v float64) {}
-func (tx *Tx) Histogram(ref storage.SeriesRef, st, t int64, h *histogram.Histogram, fh *histogram.FloatHistogram) {
+
+// StartTime is the time of the oldest sample in milliseconds, 0 while there is
+// none.
+func (db *DB) StartTime() (int64, error) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if db.closed {
+		return 0, ErrClosed
+	}
+	minT, _, ok := db.bounds()
+	if !ok {
+		return 0, nil
+	}
+	return minT, nil
 }
-func (tx *Tx) Exemplar(ref storage.SeriesRef, e exemplar.Exemplar) {}
-func (tx *Tx) Metadata(family string, m metadata.Metadata)         {}
-func (tx *Tx) Commit() (Result, error)                             { return Result{}, ErrClosed }
-func (tx *Tx) Rollback()                                           {}
+
+// Appender returns an appender whose methods all fail: the old interface
+// cannot carry what AppenderV2 does, and nothing here calls it.
+func (db *DB) Appender(context.Context) storage.Appender { return appenderV1{} }
+
+// txSet knows which transactions and queriers are open, so that numbers they
+// may hold are not given to something else.
+type txSet struct {
+	mu   sync.Mutex
+	last uint64
+	open []uint64
+	idle []*Tx
+}
+
+func (s *txSet) begin() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last++
+	s.open = append(s.open, s.last)
+	return s.last
+}
+
+func (s *txSet) end(n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, x := range s.open {
+		if x == n {
+			s.open[i] = s.open[len(s.open)-1]
+			s.open = s.open[:len(s.open)-1]
+			return
+		}
+	}
+}
+
+// oldest is a number that no open one is below; newest the one handed out last.
+func (s *txSet) oldest() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	least := s.last + 1
+	for _, x := range s.open {
+		least = min(least, x)
+	}
+	return least
+}
+
+func (s *txSet) newest() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}

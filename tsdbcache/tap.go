@@ -1,6 +1,7 @@
 package tsdbcache
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -19,13 +20,104 @@ type TapSample struct {
 // Tap is a bounded queue of the samples stored in series that its matchers
 // select. The write path only queues; whoever drains does the work.
 type Tap struct {
-	db *DB
-	ms []*labels.Matcher
+	db   *DB
+	ms   []*labels.Matcher
+	want []uint64 // bit per slot; under DB.mu
 
 	mu         sync.Mutex
-	queue      []TapSample // a full queue has len == cap
+	queue      []TapSample // never grows beyond its first capacity
 	spare      []TapSample // the other half of the swap in Drain
 	overflowed bool
+}
+
+// Tap opens a queue of at most capacity samples for the series that ms select,
+// those there are and those to come. Close it when it is no longer drained.
+func (db *DB) Tap(ms []*labels.Matcher, capacity int) *Tap {
+	t := &Tap{db: db, ms: ms, queue: make([]TapSample, 0, max(capacity, 1))}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.taps = append(db.taps, t)
+	if db.closed {
+		return t
+	}
+	for _, slot := range db.selectSlots(ms) {
+		t.set(slot, true)
+		db.series.entry(slot).lateN |= flagTapped
+	}
+	return t
+}
+
+// Close ends the tap.
+func (t *Tap) Close() {
+	db := t.db
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.taps = slices.DeleteFunc(db.taps, func(x *Tap) bool { return x == t })
+	for slot := uint32(1); slot < db.series.next && len(t.want) > 0; slot++ {
+		if t.has(slot) && !slices.ContainsFunc(db.taps, func(x *Tap) bool { return x.has(slot) }) {
+			db.series.entry(slot).lateN &^= flagTapped
+		}
+	}
+	t.want = nil
+}
+
+func (t *Tap) has(slot uint32) bool {
+	return int(slot/64) < len(t.want) && t.want[slot/64]>>(slot%64)&1 == 1
+}
+
+func (t *Tap) set(slot uint32, on bool) {
+	for on && int(slot/64) >= len(t.want) {
+		t.want = append(t.want, 0)
+	}
+	if on {
+		t.want[slot/64] |= 1 << (slot % 64)
+	} else if int(slot/64) < len(t.want) {
+		t.want[slot/64] &^= 1 << (slot % 64)
+	}
+}
+
+// tapSeries connects a new series to the taps that want it.
+func (db *DB) tapSeries(slot uint32) {
+	e := db.series.entry(slot)
+	e.lateN &^= flagTapped
+	for _, t := range db.taps {
+		on := !slices.ContainsFunc(t.ms, func(m *labels.Matcher) bool { return !m.Matches(db.value(slot, m.Name)) })
+		t.set(slot, on)
+		if on {
+			e.lateN |= flagTapped
+		}
+	}
+}
+
+// value is a label value of a series, "" if it has none.
+func (db *DB) value(slot uint32, name string) string {
+	refs := db.series.cold(slot).refs
+	for i := 0; i+1 < len(refs); i += 2 {
+		if db.syms.get(refs[i]) == name {
+			return db.syms.get(refs[i+1])
+		}
+	}
+	return ""
+}
+
+// feed queues a stored sample. DB.mu is held.
+func (db *DB) feed(slot uint32, s TapSample) {
+	for _, t := range db.taps {
+		if t.has(slot) {
+			t.push(s)
+		}
+	}
+}
+
+// push queues a sample, or notes that it did not fit.
+func (t *Tap) push(s TapSample) {
+	t.mu.Lock()
+	if len(t.queue) < cap(t.queue) {
+		t.queue = append(t.queue, s)
+	} else {
+		t.overflowed = true
+	}
+	t.mu.Unlock()
 }
 
 // Drain calls f with every queued sample in the order of their commits and
@@ -44,15 +136,4 @@ func (t *Tap) Drain(f func(TapSample)) (overflowed bool) {
 		f(s)
 	}
 	return overflowed
-}
-
-// push queues a sample, or notes that it did not fit.
-func (t *Tap) push(s TapSample) {
-	t.mu.Lock()
-	if len(t.queue) < cap(t.queue) {
-		t.queue = append(t.queue, s)
-	} else {
-		t.overflowed = true
-	}
-	t.mu.Unlock()
 }

@@ -1,0 +1,203 @@
+package tsdbcache
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/metadata"
+)
+
+// The series log names what the pages only number. Payloads, by first byte:
+//
+//	'Y'  uvarint symbol, its string
+//	'S'  uvarint slot, u32 generation, uvarint symbols: name, value, ...
+//	'M'  family, type, unit, help, each with a uvarint length
+//
+// A later record of the same slot or family replaces the earlier one. Nothing
+// says that a series left: it then has no pages.
+const seriesMagic = "CHSL0001"
+
+type seriesLog struct {
+	*recordLog
+	records int // series records in the file
+}
+
+// record writes the symbols and labels of pending series and changed metadata.
+func (l *seriesLog) record(db *DB, fresh []uint32, ms []txMeta) error {
+	records := 0
+	var named []*symbol
+	for _, slot := range fresh {
+		for _, id := range db.series.cold(slot).refs {
+			if p := db.syms.at(id); !p.logged {
+				l.putSymbol(p)
+				p.logged = true
+				named = append(named, p)
+			}
+		}
+		l.putSeries(db, slot)
+		records++
+	}
+	for _, m := range ms {
+		if db.meta.changes(m.family, m.m) {
+			l.putMeta(m.family, m.m)
+		}
+	}
+	if err := l.flush(); err != nil {
+		for _, p := range named {
+			p.logged = false
+		}
+		return err
+	}
+	l.records += records
+	return nil
+}
+
+func (l *seriesLog) putSymbol(p *symbol) {
+	at := l.begin()
+	l.buf = append(l.buf, 'Y')
+	l.buf = binary.AppendUvarint(l.buf, uint64(p.id))
+	l.buf = append(l.buf, p.s...)
+	l.end(at)
+}
+
+func (l *seriesLog) putSeries(db *DB, slot uint32) {
+	at := l.begin()
+	l.buf = append(l.buf, 'S')
+	l.buf = binary.AppendUvarint(l.buf, uint64(slot))
+	l.buf = binary.LittleEndian.AppendUint32(l.buf, atomic.LoadUint32(&db.series.entry(slot).gen))
+	for _, id := range db.series.cold(slot).refs {
+		l.buf = binary.AppendUvarint(l.buf, uint64(id))
+	}
+	l.end(at)
+}
+
+func (l *seriesLog) putMeta(family string, m metadata.Metadata) {
+	at := l.begin()
+	l.buf = append(l.buf, 'M')
+	for _, s := range []string{family, string(m.Type), m.Unit, m.Help} {
+		l.buf = binary.AppendUvarint(l.buf, uint64(len(s)))
+		l.buf = append(l.buf, s...)
+	}
+	l.end(at)
+}
+
+// compact rewrites the log with what lives. db.mu is held for writing.
+func (l *seriesLog) compact(db *DB) error {
+	records := 0
+	var written []*symbol
+	err := l.rewrite(func(n *recordLog) {
+		out := &seriesLog{recordLog: n}
+		seen := map[uint32]bool{}
+		for slot := uint32(1); slot < db.series.next; slot++ {
+			c := db.series.cold(slot)
+			if c.state != stateLive {
+				continue
+			}
+			for _, id := range c.refs {
+				if !seen[id] {
+					seen[id] = true
+					written = append(written, db.syms.at(id))
+					out.putSymbol(db.syms.at(id))
+				}
+			}
+			out.putSeries(db, slot)
+			records++
+		}
+		for f, m := range db.meta.byFamily {
+			out.putMeta(f, m)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	l.records = records
+	db.syms.mu.Lock()
+	defer db.syms.mu.Unlock()
+	for _, c := range *db.syms.dir.Load() {
+		for i := range c {
+			if p := c[i].Load(); p != nil {
+				p.logged = false
+			}
+		}
+	}
+	for _, p := range written {
+		p.logged = true
+	}
+	return nil
+}
+
+// loggedSeries is a series record.
+type loggedSeries struct {
+	gen  uint32
+	refs []uint32
+}
+
+// replay collects what a series log says.
+type replay struct {
+	symbols map[uint32]string
+	series  map[uint32]loggedSeries
+	metas   map[string]metadata.Metadata
+	records int
+	bad     int // payloads that make no sense
+}
+
+func newReplay() *replay {
+	return &replay{symbols: map[uint32]string{}, series: map[uint32]loggedSeries{}, metas: map[string]metadata.Metadata{}}
+}
+
+const (
+	maxSlot   = 1 << 30 // far above what any memory holds; bounds what a bad record can allocate
+	maxSymbol = 1 << 30
+)
+
+// add takes one payload. The number spaces are checked later, against how much
+// was really read.
+func (r *replay) add(p []byte) {
+	kind, p := p[0], p[1:]
+	switch kind {
+	case 'Y':
+		id, k := binary.Uvarint(p)
+		if k <= 0 || id == 0 || id >= maxSymbol {
+			r.bad++
+			return
+		}
+		r.symbols[uint32(id)] = string(p[k:])
+	case 'S':
+		slot, k := binary.Uvarint(p)
+		if k <= 0 || slot == 0 || slot >= maxSlot || len(p) < k+4 {
+			r.bad++
+			return
+		}
+		s := loggedSeries{gen: binary.LittleEndian.Uint32(p[k:])}
+		for p = p[k+4:]; len(p) > 0; p = p[k:] {
+			var id uint64
+			if id, k = binary.Uvarint(p); k <= 0 || id == 0 || id >= maxSymbol {
+				r.bad++
+				return
+			}
+			s.refs = append(s.refs, uint32(id))
+		}
+		if len(s.refs) == 0 || len(s.refs)%2 != 0 {
+			r.bad++
+			return
+		}
+		r.series[uint32(slot)] = s
+		r.records++
+	case 'M':
+		var f [4]string
+		for i := range f {
+			n, k := binary.Uvarint(p)
+			if k <= 0 || n > uint64(len(p)-k) {
+				r.bad++
+				return
+			}
+			f[i], p = string(p[k:k+int(n)]), p[k+int(n):]
+		}
+		if len(r.metas) < maxMetas {
+			r.metas[f[0]] = metadata.Metadata{Type: model.MetricType(f[1]), Unit: f[2], Help: f[3]}
+		}
+	default:
+		r.bad++
+	}
+}

@@ -1,0 +1,58 @@
+package tsdbcache
+
+import "math/bits"
+
+// The XOR form is Gorilla's: a 0 bit for the value before; 10 and the bits
+// inside the window of the value before; or 11, six bits of leading zeros,
+// six bits of width - 1 and the bits inside that window.
+
+func appendXOR(b []byte, prev uint64, vs []uint64) []byte {
+	w := bitWriter{b: b}
+	lead, width := uint(64), uint(0) // no window yet
+	for _, v := range vs {
+		x := v ^ prev
+		prev = v
+		if x == 0 {
+			w.put(0, 1)
+			continue
+		}
+		l, t := uint(bits.LeadingZeros64(x)), uint(bits.TrailingZeros64(x))
+		if width > 0 && l >= lead && 64-t <= lead+width && lead+width <= 64 && 64-l-t+12 >= width {
+			w.put(0b01, 2)
+			w.put(x>>(64-lead-width), width)
+			continue
+		}
+		lead, width = l, 64-l-t
+		w.put(0b11, 2)
+		w.put(uint64(lead), 6)
+		w.put(uint64(width-1), 6)
+		w.put(x>>t, width)
+	}
+	return w.finish()
+}
+
+// readXOR decodes n values behind prev and returns how many bytes they took.
+func readXOR(b []byte, prev uint64, out []uint64) (int, bool) {
+	r := bitReader{b: b}
+	lead, width := uint(0), uint(0)
+	total := uint(0)
+	for i := range out {
+		total++
+		if r.get(1) == 1 {
+			total++
+			if r.get(1) == 1 {
+				lead = uint(r.get(6))
+				width = uint(r.get(6)) + 1
+				total += 12
+			}
+			if width == 0 || lead+width > 64 {
+				return 0, false
+			}
+			prev ^= r.get(width) << (64 - lead - width)
+			total += width
+		}
+		out[i] = prev
+	}
+	used := int(total+7) / 8
+	return used, !r.short && used <= len(b)
+}
