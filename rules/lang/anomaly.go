@@ -37,7 +37,7 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 		"model":       func(_, v *yaml.Node) { a.Model = l.model(v) },
 		"direction":   func(_, v *yaml.Node) { a.Direction = l.direction(v) },
 		"min_dev":     func(_, v *yaml.Node) { a.MinDev = l.deviation(v, "min_dev", l.doc.Float) },
-		"min_rel_dev": func(_, v *yaml.Node) { a.MinRelDev = l.deviation(v, "min_rel_dev", l.doc.Percent) },
+		"min_rel_dev": func(_, v *yaml.Node) { a.MinRelDev = l.deviation(v, "min_rel_dev", l.percent) },
 		"range":       func(_, v *yaml.Node) { a.Range = l.dataRange(v, "range") },
 		"width":       func(_, v *yaml.Node) { a.Width = l.width(v, "width") },
 		"warmup":      func(_, v *yaml.Node) { a.Warmup = l.doc.Duration(v, "warmup") },

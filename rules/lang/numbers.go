@@ -32,9 +32,17 @@ func (l *loader) pair(n *yaml.Node, what, shape string, read func(*yaml.Node, st
 	return [2]float64{read(n.Content[0], what), read(n.Content[1], what)}
 }
 
+// percent reads 20% as 0.2; 0 needs no sign.
+func (l *loader) percent(n *yaml.Node, what string) float64 {
+	if n = l.doc.Resolve(n); n.Kind == yaml.ScalarNode && n.Value == "0" {
+		return 0
+	}
+	return l.doc.Percent(n, what)
+}
+
 // points reads vmanomaly's relative deviation: 15 and 15% are the same.
 func (l *loader) points(n *yaml.Node, what string) float64 {
-	if n.Kind == yaml.ScalarNode && strings.HasSuffix(n.Value, "%") {
+	if n = l.doc.Resolve(n); n.Kind == yaml.ScalarNode && strings.HasSuffix(n.Value, "%") {
 		return l.doc.Percent(n, what)
 	}
 	return l.doc.Float(n, what) / 100

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"go.yaml.in/yaml/v3"
 )
@@ -194,6 +195,33 @@ b.yaml:1:67: warning: anomaly "Twice" has the name and the labels of another rul
 	}
 }
 
+// isComplete holds a loaded file against what the package promises.
+func isComplete(t *testing.T, f *File) {
+	t.Helper()
+	for i := range f.Groups {
+		for _, r := range f.Groups[i].Expand() {
+			a := r.Anomaly
+			if a == nil {
+				if errs := r.Prometheus.Validate(rulefmt.RuleNode{}, model.UTF8Validation, PromQL()); len(errs) > 0 {
+					t.Fatalf("%+v: %v", r.Prometheus, &errs[0])
+				}
+				continue
+			}
+			if a.Name == "" || a.Expr == nil || a.Model == nil || a.Output == 0 || a.Limit < 1 || !(a.Width > 0) || !(a.Range[0] < a.Range[1]) ||
+				!(min(a.MinDev[0], a.MinDev[1], a.MinRelDev[0], a.MinRelDev[1]) >= 0) {
+				t.Fatalf("%+v", a)
+			}
+			again, err := ParseModel(a.Model.String())
+			if err != nil {
+				t.Fatalf("%s: %v", a.Model, err)
+			}
+			if d := equalTrees(a.Model, again); d != "" {
+				t.Fatal(d)
+			}
+		}
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	for _, content := range fixtures(f, "*.y*ml") {
 		f.Add(content)
@@ -206,9 +234,7 @@ func FuzzLoad(f *testing.F) {
 		file, problems := Load("f.yaml", content)
 		if file != nil {
 			CheckFiles(file)
-			for i := range file.Groups {
-				file.Groups[i].Expand()
-			}
+			isComplete(t, file)
 		}
 		for _, p := range problems {
 			if findCheck(p.Check) == nil || p.Message == "" || p.Line < 0 || p.Column < 0 {
