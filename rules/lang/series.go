@@ -71,16 +71,20 @@ func resultLabels(e parser.Expr) labelSet {
 }
 
 func aggregateLabels(e *parser.AggregateExpr) labelSet {
-	switch {
-	case e.Op == parser.TOPK, e.Op == parser.BOTTOMK, e.Op == parser.LIMITK, e.Op == parser.LIMIT_RATIO, e.Without:
-		return resultLabels(e.Expr) // the labels of without are still allowed: erring on the side of yes
-	case e.Op == parser.COUNT_VALUES:
+	result := labelSet{names: e.Grouping}
+	if e.Without { // the labels that it drops stay allowed: erring on the side of yes
+		result = resultLabels(e.Expr)
+	}
+	switch e.Op {
+	case parser.TOPK, parser.BOTTOMK, parser.LIMITK, parser.LIMIT_RATIO:
+		return resultLabels(e.Expr)
+	case parser.COUNT_VALUES:
 		if s, ok := e.Param.(*parser.StringLiteral); ok {
-			return labelSet{names: e.Grouping}.with(s.Val)
+			return result.with(s.Val)
 		}
 		return anyLabels
 	}
-	return labelSet{names: e.Grouping}
+	return result
 }
 
 func binaryLabels(e *parser.BinaryExpr) labelSet {
