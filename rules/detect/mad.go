@@ -1,0 +1,188 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// MADConfig configures NewMAD.
+type MADConfig struct {
+	// Window is how far back the median looks. 0: 6h.
+	Window time.Duration
+	// Threshold is the border of normal in robust standard deviations, 1.4826
+	// times the median absolute deviation. 0: 3.5, as Iglewicz and Hoaglin
+	// advise.
+	Threshold float64
+}
+
+// madSlots is how many points stand for the window.
+const madSlots = 61
+
+// MAD compares a point with the median of the window before it, measured in
+// its median absolute deviation: half of the window may be outliers and the
+// band does not move. Source: B. Iglewicz, D. Hoaglin, How to detect and
+// handle outliers, ASQC (1993).
+//
+// The window is held as madSlots points at even distances in time, each the
+// newest of its part: an exact median of a subsample in constant memory. A
+// quantile sketch would hold all points, but forget none.
+type MAD struct {
+	c    MADConfig
+	slot int64 // milliseconds between the points that are kept
+
+	ring   [madSlots]float64 // in order of arrival, the oldest at next once full
+	times  [madSlots]int64
+	sorted [madSlots]float64
+	size   int
+	next   int
+	n      int64
+	last   int64
+	kept   int64 // time of the newest point that is kept
+
+	median, mad float64
+}
+
+// NewMAD makes a median model.
+func NewMAD(c MADConfig) (*MAD, error) {
+	if c.Window == 0 {
+		c.Window = 6 * time.Hour
+	}
+	if c.Threshold == 0 {
+		c.Threshold = 3.5
+	}
+	if err := checkBand(c.Window, c.Threshold); err != nil {
+		return nil, fmt.Errorf("cannot make a mad model: %w", err)
+	}
+	return &MAD{c: c, slot: max(c.Window.Milliseconds()/madSlots, 1)}, nil
+}
+
+// Name is mad.
+func (*MAD) Name() string { return "mad" }
+
+// State is Ready after minPoints points.
+func (m *MAD) State() State {
+	if m.n > 0 && m.size < minPoints {
+		return Learning
+	}
+	return stateAfter(m.n)
+}
+
+// Score is the distance from the median in thresholds of robust deviations.
+func (m *MAD) Score(p Point) Verdict {
+	s := m.State()
+	if s != Ready || math.IsNaN(p.V) {
+		return unknown(s)
+	}
+	n := float64(m.size)
+	return band(p.V, m.median, m.c.Threshold*1.4826*m.mad*(1+2/n), s)
+}
+
+// Learn keeps a point of every slot. Until the window has filled, points are
+// kept as they come, so that a model is ready after minPoints points whatever
+// its window. An anomalous point, which comes at a small weight, is passed by.
+func (m *MAD) Learn(p Point, weight float64) {
+	if math.IsNaN(p.V) || math.IsInf(p.V, 0) || m.n > 0 && p.T <= m.last {
+		return
+	}
+	m.n++
+	m.last = p.T
+	if weight < 0.5 || m.size >= madSlots/2 && p.T-m.kept < m.slot {
+		return
+	}
+	m.keep(p)
+}
+
+func (m *MAD) keep(p Point) {
+	for m.size > 0 && (m.size == madSlots || p.T-m.times[m.oldest()] > m.c.Window.Milliseconds() && m.size > minPoints) {
+		m.drop()
+	}
+	m.ring[m.next], m.times[m.next] = p.V, p.T
+	m.next = (m.next + 1) % madSlots
+	at, _ := slices.BinarySearch(m.sorted[:m.size], p.V)
+	copy(m.sorted[at+1:m.size+1], m.sorted[at:m.size])
+	m.sorted[at] = p.V
+	m.size++
+	m.kept = p.T
+	m.measure()
+}
+
+func (m *MAD) oldest() int { return (m.next - m.size + madSlots) % madSlots }
+
+func (m *MAD) drop() {
+	at, _ := slices.BinarySearch(m.sorted[:m.size], m.ring[m.oldest()])
+	copy(m.sorted[at:m.size-1], m.sorted[at+1:m.size])
+	m.size--
+}
+
+// measure finds the median and the median absolute deviation. Deviations to
+// both sides are sorted already: the median one is found by walking outwards.
+func (m *MAD) measure() {
+	s := m.sorted[:m.size]
+	m.median = middle(s)
+	lo := m.size/2 - 1
+	if m.size%2 == 1 {
+		lo = m.size / 2
+	}
+	hi := lo + 1
+	var d, before float64
+	for range m.size/2 + 1 {
+		before = d
+		switch {
+		case lo < 0:
+			d, hi = s[hi]-m.median, hi+1
+		case hi >= m.size || m.median-s[lo] <= s[hi]-m.median:
+			d, lo = m.median-s[lo], lo-1
+		default:
+			d, hi = s[hi]-m.median, hi+1
+		}
+	}
+	m.mad = d
+	if m.size%2 == 0 {
+		m.mad = (before + d) / 2
+	}
+}
+
+// middle is the median of sorted values.
+func middle(s []float64) float64 {
+	if len(s)%2 == 1 {
+		return s[len(s)/2]
+	}
+	return s[len(s)/2-1]/2 + s[len(s)/2]/2
+}
+
+// AppendBinary appends the state.
+func (m *MAD) AppendBinary(b []byte) ([]byte, error) {
+	w := newWriter(b, idMAD, 1)
+	w.int(m.n)
+	w.int(m.last)
+	w.int(m.kept)
+	w.int(int64(m.size))
+	for i := range m.size {
+		at := (m.oldest() + i) % madSlots
+		w.float(m.ring[at])
+		w.int(m.times[at])
+	}
+	return w.b, nil
+}
+
+// UnmarshalBinary restores the state.
+func (m *MAD) UnmarshalBinary(b []byte) error {
+	r := newReader(b, idMAD, 1)
+	m.n, m.last, m.kept = r.int(), r.int(), r.int()
+	m.size = r.index(madSlots + 1)
+	m.next = m.size % madSlots
+	for i := range m.size {
+		m.ring[i], m.times[i] = r.float(), r.int()
+		if math.IsNaN(m.ring[i]) {
+			r.fail("a kept point is NaN")
+		}
+		m.sorted[i] = m.ring[i]
+	}
+	slices.Sort(m.sorted[:m.size])
+	if m.size > 0 {
+		m.measure()
+	}
+	return r.done()
+}

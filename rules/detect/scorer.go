@@ -1,0 +1,194 @@
+package detect
+
+import (
+	"errors"
+	"math"
+	"time"
+)
+
+// ScorerConfig holds the fields of an anomaly rule that lie between a model
+// and its score. The zero value changes nothing.
+type ScorerConfig struct {
+	Direction Direction
+	// MinDev and MinRelDev are below and above: smaller deviations from the
+	// expectation score 0. MinRelDev is a fraction of the expectation.
+	MinDev, MinRelDev [2]float64
+	// Range is lowest and highest: outside it the score is above 1 whatever
+	// the model says, and the band is clipped to it. Used when HasRange.
+	Range    [2]float64
+	HasRange bool
+	// Width scales the band around the expectation. 0: 1.
+	Width float64
+	// Warmup is how much history must have passed before the first score.
+	Warmup time.Duration
+}
+
+// Scorer is one series under one rule: a model and the rule's fields. Step is
+// the one way in which live rules, `chiron score`, tests and backtests run a
+// model, so damping of what is learned is written here, once.
+type Scorer struct {
+	model Model
+	c     ScorerConfig
+
+	first, last int64 // milliseconds of the first and the newest point; valid when seen
+	seen        bool
+	strange     float64 // milliseconds for which the points have been anomalous
+	rhythm      float64 // mean milliseconds between points
+}
+
+// NewScorer makes a scorer around m, which it owns from then on.
+func NewScorer(m Model, c ScorerConfig) *Scorer {
+	if c.Width <= 0 {
+		c.Width = 1
+	}
+	return &Scorer{model: m, c: c}
+}
+
+// Name is the model's name.
+func (s *Scorer) Name() string { return s.model.Name() }
+
+// Model returns what the scorer runs.
+func (s *Scorer) Model() Model { return s.model }
+
+// State tells how far the model is, as Step would say it.
+func (s *Scorer) State() State {
+	if st := s.model.State(); st != Ready || s.last-s.first >= s.c.Warmup.Milliseconds() {
+		return st
+	}
+	return Learning
+}
+
+// Step scores p, then learns it. Points that are not newer than the newest one
+// are scored and not learned; NaN is neither.
+func (s *Scorer) Step(p Point) Verdict {
+	if !s.seen {
+		s.first, s.last, s.seen = p.T, p.T-1, true
+	}
+	if math.IsNaN(p.V) {
+		v := unknown(s.State())
+		return v
+	}
+	model := s.model.Score(p)
+	v := s.judge(p, model)
+	if p.T > s.last {
+		s.learn(p, v)
+	}
+	return v
+}
+
+// judge applies the rule's fields to the model's verdict.
+func (s *Scorer) judge(p Point, v Verdict) Verdict {
+	outside := s.c.HasRange && (p.V < s.c.Range[0] || p.V > s.c.Range[1])
+	learning := v.State != Ready && v.State != Frozen || p.T-s.first < s.c.Warmup.Milliseconds()
+	if learning {
+		u := unknown(v.State)
+		if u.State == Ready {
+			u.State = Learning
+		}
+		if outside { // what cannot be right is wrong from the first point on
+			u.Score = s.beyond(p.V)
+		}
+		return u
+	}
+	v.Lower, v.Upper = v.Expected-(v.Expected-v.Lower)*s.c.Width, v.Expected+(v.Upper-v.Expected)*s.c.Width
+	v.Score /= s.c.Width
+	deviation := p.V - v.Expected
+	side := 1
+	if deviation < 0 {
+		side = 0
+	}
+	switch {
+	case s.c.Direction == Above && side == 0, s.c.Direction == Below && side == 1:
+		v.Score = 0
+	case math.Abs(deviation) < s.c.MinDev[side]:
+		v.Score = 0
+	case math.Abs(deviation) < s.c.MinRelDev[side]*math.Abs(v.Expected):
+		v.Score = 0
+	}
+	v.Lower = min(v.Lower, v.Expected-s.c.MinDev[0], v.Expected-s.c.MinRelDev[0]*math.Abs(v.Expected))
+	v.Upper = max(v.Upper, v.Expected+s.c.MinDev[1], v.Expected+s.c.MinRelDev[1]*math.Abs(v.Expected))
+	if s.c.HasRange {
+		lo, hi := s.c.Range[0], s.c.Range[1]
+		v.Expected, v.Lower, v.Upper = min(max(v.Expected, lo), hi), min(max(v.Lower, lo), hi), min(max(v.Upper, lo), hi)
+		if outside {
+			v.Score = max(v.Score, s.beyond(p.V))
+		}
+	}
+	v.Score = min(v.Score, maxScore)
+	return v
+}
+
+// beyond is the score of a value outside the range: above 1, and growing with
+// the distance in units of the range's own size.
+func (s *Scorer) beyond(v float64) float64 {
+	lo, hi := s.c.Range[0], s.c.Range[1]
+	distance, size := max(lo-v, v-hi), hi-lo
+	if math.IsInf(size, 0) {
+		size = 0
+		for _, edge := range s.c.Range {
+			if !math.IsInf(edge, 0) {
+				size = math.Abs(edge)
+			}
+		}
+	}
+	if size <= 0 {
+		size = 1
+	}
+	return min(1.0001+distance/size, maxScore)
+}
+
+// Damping: an anomalous point is learned at a small weight that grows while
+// the anomaly lasts, so that a short one leaves no mark and a new level is
+// normal again after about patience points.
+const (
+	dampedWeight = 0.05
+	patience     = 60 // in mean distances between points
+)
+
+// learn gives the point to the model at the weight that its score deserves.
+func (s *Scorer) learn(p Point, v Verdict) {
+	dt := float64(p.T - s.last)
+	if s.last >= s.first { // not the first point
+		if s.rhythm == 0 {
+			s.rhythm = dt
+		}
+		s.rhythm += (dt - s.rhythm) / 16
+	}
+	s.last = p.T
+	weight := 1.0
+	switch {
+	case v.Score > 1 && v.State == Ready:
+		s.strange += min(dt, 4*max(s.rhythm, 1))
+		weight = min(1, max(dampedWeight, s.strange/(patience*max(s.rhythm, 1))))
+	default:
+		s.strange = max(0, s.strange-2*dt)
+	}
+	s.model.Learn(p, weight)
+}
+
+const scorerVersion = 1
+
+// AppendBinary appends the state of the scorer and its model.
+func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {
+	w := newWriter(b, idScorer, scorerVersion)
+	w.int(s.first)
+	w.int(s.last)
+	w.bool(s.seen)
+	w.float(s.strange)
+	w.float(s.rhythm)
+	err := w.part(s.model)
+	return w.b, err
+}
+
+// UnmarshalBinary restores what AppendBinary wrote for the same model and
+// configuration. On an error the scorer must not be used further.
+func (s *Scorer) UnmarshalBinary(b []byte) error {
+	r := newReader(b, idScorer, scorerVersion)
+	s.first, s.last, s.seen = r.int(), r.int(), r.bool()
+	s.strange, s.rhythm = r.float(), r.float()
+	if math.IsNaN(s.strange) || math.IsNaN(s.rhythm) {
+		return errors.Join(errState, errors.New("a number is missing"))
+	}
+	r.part(s.model)
+	return r.done()
+}
