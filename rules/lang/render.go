@@ -60,8 +60,11 @@ func (p *ParamSpec) takes() string {
 		Number: "number", Integer: "whole number", Duration: "duration", Fraction: "fraction",
 		Text: "word", Timezone: "time zone", Choice: strings.Join(p.Choices, " or "),
 	}[p.Type]
-	if p.List {
-		words = "list of " + words
+	switch {
+	case p.List && p.MaxItems > 0:
+		words = fmt.Sprintf("up to %d %ss", p.MaxItems, words)
+	case p.List:
+		words = "list of " + words + "s"
 	}
 	if p.Bounds != nil {
 		format := formatValue

@@ -159,6 +159,10 @@ func (r *resolver) assign(spec *ModelSpec, p *ParamSpec, v valueNode, args Args)
 	if !v.list {
 		items = []valueNode{v}
 	}
+	if p.MaxItems > 0 && len(items) > p.MaxItems {
+		r.errorf(items[p.MaxItems].at, "model/arity", "%s: %s holds at most %d values", spec.Name, p.Name, p.MaxItems)
+		return
+	}
 	var xs []any
 	for _, item := range items {
 		x, ok := r.scalar(spec, p, item)

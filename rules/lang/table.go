@@ -37,6 +37,7 @@ type ParamSpec struct {
 	Name     string
 	Type     Type
 	List     bool     // takes a list of Type
+	MaxItems int      // of a list; 0: no limit
 	Variadic bool     // a list whose items may be given as positional arguments; comes first
 	Default  any      // as in Args; nil: absent unless given
 	Auto     string   // what the model does when an absent parameter has no default
@@ -105,7 +106,7 @@ var Models = []ModelSpec{
 	{
 		Name: "seasonal", For: "daily and weekly shapes", Method: "robust seasonal profile, level and trend",
 		Params: []ParamSpec{
-			{Name: "periods", Type: Duration, List: true, Variadic: true, Default: []time.Duration{day, 7 * day}, Bounds: seasonBounds, Help: "lengths of the seasons"},
+			{Name: "periods", Type: Duration, List: true, MaxItems: 4, Variadic: true, Default: []time.Duration{day, 7 * day}, Bounds: seasonBounds, Help: "lengths of the seasons"},
 			{Name: "tz", Type: Timezone, Default: "UTC", Help: "time zone in which days and weeks begin"},
 			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "robust standard deviations from the profile to the border of normal"},
 		},
