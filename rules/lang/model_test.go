@@ -64,9 +64,9 @@ func TestParseModel(t *testing.T) {
 	f(`seasonal(1d, 1w, tz="Europe/Berlin")`, call("seasonal", Args{"tz": "Europe/Berlin"}), `seasonal(tz="Europe/Berlin")`)
 	f(`seasonal(tz='Europe/Berlin')`, call("seasonal", Args{"tz": "Europe/Berlin"}), `seasonal(tz="Europe/Berlin")`)
 	f("seasonal(tz=UTC)", seasonal, "seasonal")
-	f("holtwinters(season=1w, alpha=20%, gamma=0.05, mode=multiplicative)",
-		call("holtwinters", Args{"season": 7 * day, "alpha": 0.2, "gamma": 0.05, "mode": "multiplicative"}),
-		"holtwinters(season=1w, alpha=0.2, gamma=0.05, mode=multiplicative)")
+	f("holtwinters(season=1w, alpha=25%, gamma=0.05, mode=multiplicative)",
+		call("holtwinters", Args{"season": 7 * day, "alpha": 0.25, "gamma": 0.05, "mode": "multiplicative"}),
+		"holtwinters(season=1w, alpha=0.25, gamma=0.05, mode=multiplicative)")
 	f("zscore + mad", Any{Of: []ModelExpr{zscore, mad}}, "zscore + mad")
 	f("zscore & mad", All{Of: []ModelExpr{zscore, mad}}, "zscore & mad")
 	f("zscore + mad & seasonal", Any{Of: []ModelExpr{zscore, All{Of: []ModelExpr{mad, seasonal}}}}, "zscore + mad & seasonal")
@@ -76,17 +76,31 @@ func TestParseModel(t *testing.T) {
 	f("\n zscore (\t6h\n)\r\n", zscore, "zscore")
 }
 
-func TestAbsentArgumentsHaveNoValue(t *testing.T) {
+func TestDefaultsAreFilledIn(t *testing.T) {
 	e, err := ParseModel("holtwinters(alpha=0.3)")
 	if err != nil {
 		t.Fatal(err)
 	}
 	args := e.(Call).Args
-	if args.Float("alpha") != 0.3 || args.Has("beta") || args.Float("beta") != 0 {
+	if args.Float("alpha") != 0.3 || args.Float("beta") != 0.02 || args.Duration("season") != day || args.String("mode") != "additive" {
 		t.Errorf("args = %v", args)
 	}
-	if args.Duration("season") != day || args.String("mode") != "additive" {
-		t.Errorf("defaults are missing: %v", args)
+}
+
+// TestTableIsSound holds every default against its own parameter.
+func TestTableIsSound(t *testing.T) {
+	for _, m := range Models {
+		if m.For == "" || m.Method == "" || FindModel(m.Name) == nil {
+			t.Errorf("%s: incomplete", m.Name)
+		}
+		if e, err := ParseModel(m.Signature()); err != nil || e.String() != m.Name {
+			t.Errorf("%s does not stand for the defaults: %v, %v", m.Signature(), e, err)
+		}
+		for i, p := range m.Params {
+			if p.Help == "" || (p.Variadic && (i > 0 || !p.List)) || (p.Type == Choice) != (len(p.Choices) > 0) {
+				t.Errorf("%s: parameter %s", m.Name, p.Name)
+			}
+		}
 	}
 }
 

@@ -73,8 +73,5 @@ func (p *ParamSpec) takes() string {
 		}
 		words += " " + p.Bounds.describe(format)
 	}
-	if p.Default == nil && p.Auto != "" {
-		words += "; else " + p.Auto
-	}
 	return words
 }

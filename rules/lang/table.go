@@ -40,7 +40,6 @@ type ParamSpec struct {
 	MaxItems int      // of a list; 0: no limit
 	Variadic bool     // a list whose items may be given as positional arguments; comes first
 	Default  any      // as in Args; nil: absent unless given
-	Auto     string   // what the model does when an absent parameter has no default
 	Bounds   *Bounds  // nil: no limits
 	Choices  []string // of a Choice
 	Help     string
@@ -115,9 +114,9 @@ var Models = []ModelSpec{
 		Name: "holtwinters", For: "daily and weekly shapes, the classic way", Method: "triple exponential smoothing",
 		Params: []ParamSpec{
 			{Name: "season", Type: Duration, Default: day, Bounds: seasonBounds, Help: "length of the season"},
-			{Name: "alpha", Type: Fraction, Bounds: smoothingBounds, Auto: "from the step", Help: "weight of the newest sample in the level"},
-			{Name: "beta", Type: Fraction, Bounds: smoothingBounds, Auto: "from the step", Help: "weight of the newest slope in the trend"},
-			{Name: "gamma", Type: Fraction, Bounds: smoothingBounds, Auto: "from the step", Help: "weight of the newest season in the seasonal shape"},
+			{Name: "alpha", Type: Fraction, Default: 0.2, Bounds: smoothingBounds, Help: "weight of the newest step, a 48th of the season, in the level"},
+			{Name: "beta", Type: Fraction, Default: 0.02, Bounds: smoothingBounds, Help: "weight of the newest step in the trend"},
+			{Name: "gamma", Type: Fraction, Default: 0.3, Bounds: smoothingBounds, Help: "weight of the newest step in the shape of the season"},
 			{Name: "mode", Type: Choice, Choices: []string{"additive", "multiplicative"}, Default: "additive", Help: "whether the season is added to the level or scales with it"},
 			{Name: "threshold", Type: Number, Default: 3.0, Bounds: thresholdBounds, Help: "standard deviations of the error to the border of normal"},
 		},
