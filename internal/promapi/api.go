@@ -36,7 +36,7 @@ func New(o Options) (http.Handler, error) {
 	stock, err := upstream.NewAPI(upstream.APIOptions{
 		Engine:          o.Engine,
 		Queryable:       o.Store,
-		Exemplars:       o.Store,
+		Exemplars:       exemplars{o.Store},
 		Parser:          o.Parser,
 		Alertmanagers:   o.Alertmanagers,
 		ExternalLabels:  o.ExternalLabels,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -14,7 +15,7 @@ import (
 // endpoint is one line of the table: a path under /api/v1 and either the
 // pattern of a stock handler or one of ours.
 type endpoint struct {
-	methods string // space separated
+	methods string // comma separated, as the Allow header has them
 	path    string
 	stock   string
 	own     http.Handler
@@ -23,8 +24,8 @@ type endpoint struct {
 const (
 	get     = "GET"
 	post    = "POST"
-	getPost = "GET POST"
-	postPut = "POST PUT"
+	getPost = "GET, POST"
+	postPut = "POST, PUT"
 )
 
 // endpoints is everything that is served.
@@ -94,12 +95,23 @@ func (a *api) router(stock *upstream.API) (http.Handler, error) {
 			h = a.whenReady(h)
 		}
 		h = a.instrument(e.path, h)
-		for method := range strings.FieldsSeq(e.methods) {
-			r.Method(method, e.path, h)
-		}
+		r.Handle(e.path, onlyMethods(e.methods, h))
 	}
 	r.NotFound(http.NotFound)
 	return a.preflight(r), nil
+}
+
+// onlyMethods answers 405 for methods that are not in the list.
+func onlyMethods(methods string, next http.Handler) http.Handler {
+	allowed := strings.Split(methods, ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(allowed, r.Method) {
+			w.Header().Set("Allow", methods)
+			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // withName hands the path parameter over to a stock handler. The tree matches

@@ -23,8 +23,8 @@ type EngineOptions struct {
 	// MaxSamples is how many samples one query may hold in memory at once.
 	// 0: 50,000,000.
 	MaxSamples int
-	// Timeout is how long one query may take, waiting for its turn included.
-	// 0: 2 minutes.
+	// Timeout is how long one query may take, and how long it may wait for its
+	// turn. 0: 2 minutes.
 	Timeout time.Duration
 	// Concurrency is how many queries run at the same time; others wait within
 	// their timeout. 0: 20; negative: no limit.
@@ -73,7 +73,7 @@ func NewEngine(o EngineOptions) (*promql.Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	tracker, err := newQueryTracker(o.ActiveQueryDir, o.Concurrency, o.Logger)
+	tracker, err := newQueryTracker(o.ActiveQueryDir, o.Concurrency, o.Timeout, o.Logger)
 	if err != nil {
 		return nil, err
 	}

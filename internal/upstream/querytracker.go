@@ -2,8 +2,10 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/prometheus/promql"
 )
@@ -11,19 +13,42 @@ import (
 // newQueryTracker limits how many queries run at once: with a folder through
 // Prometheus's file of active queries, without one in memory. A negative
 // concurrency means no limit and no tracker.
-func newQueryTracker(dir string, concurrency int, logger *slog.Logger) (promql.QueryTracker, error) {
+func newQueryTracker(dir string, concurrency int, timeout time.Duration, logger *slog.Logger) (promql.QueryTracker, error) {
 	switch {
 	case concurrency < 0:
 		return nil, nil //nolint:nilnil // nil is how the engine spells "no limit"
 	case dir == "":
-		return make(memoryTracker, concurrency), nil
+		return queue{make(memoryTracker, concurrency), timeout}, nil
 	}
 	// NewActiveQueryTracker(localStoragePath, maxConcurrent, logger)
 	t, err := promql.NewActiveQueryTracker(dir, concurrency, logger)
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep the list of active queries in %s: %w", dir, err)
 	}
-	return t, nil
+	return queue{t, timeout}, nil
+}
+
+// queue bounds how long a query waits for its turn and says in the engine's
+// words why it did not get it. Without that the API takes a query that timed
+// out in the queue for a malformed one, and one without a timeout of its own
+// waits forever.
+type queue struct {
+	promql.QueryTracker
+	timeout time.Duration
+}
+
+// Insert waits for a turn.
+func (q queue) Insert(ctx context.Context, query string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
+	defer cancel()
+	i, err := q.QueryTracker.Insert(ctx, query)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return 0, promql.ErrQueryTimeout("query queue")
+	case errors.Is(err, context.Canceled):
+		return 0, promql.ErrQueryCanceled("query queue")
+	}
+	return i, err
 }
 
 // memoryTracker holds one token for each running query.
