@@ -35,7 +35,7 @@ func (l *loader) expression(n *yaml.Node) (parser.Expr, string) {
 		l.doc.Errorf(n, "rule/expr", "expr must be an instant vector, not a range vector; put a function such as rate() around it")
 	case parser.ValueTypeScalar:
 		l.doc.Errorf(n, "rule/expr", "expr must be an instant vector, not a scalar; vector() makes one of it")
-	default:
+	case parser.ValueTypeString, parser.ValueTypeNone:
 		l.doc.Errorf(n, "rule/expr", "expr must be an instant vector, not a %s", parser.DocumentedType(e.Type()))
 	}
 	return nil, ""

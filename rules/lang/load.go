@@ -117,7 +117,7 @@ func (l *loader) group(n *yaml.Node, others map[string]*yaml.Node) (Group, bool)
 			r.Anomaly = l.anomaly(n, &g)
 			l.checkDuplicate(r.Anomaly, n, anomalies)
 		} else {
-			r.Prometheus, ok = l.prometheusRule(n, g.Name)
+			r.Prometheus, ok = l.prometheusRule(n)
 		}
 		if ok {
 			g.Rules = append(g.Rules, r)

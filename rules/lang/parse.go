@@ -79,41 +79,36 @@ func (v valueNode) String() string {
 	return v.token.String()
 }
 
+// modelParser descends through the grammar. After the first problem it only
+// unwinds: every token it sees is the end.
 type modelParser struct {
 	tokens []token
 	depth  int
+	err    *ModelError
 }
 
-// parseFailure unwinds the descent.
-type parseFailure struct{ err *ModelError }
-
-func parseTree(text string) (n node, err *ModelError) {
+func parseTree(text string) (node, *ModelError) {
 	tokens, err := lex(text)
 	if err != nil {
 		return node{}, err
 	}
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case parseFailure:
-			err = r.err
-		default:
-			panic(r)
-		}
-	}()
 	p := &modelParser{tokens: tokens}
 	if p.peek().kind == tokEnd {
 		p.fail("a model is missing; the simplest is auto")
 	}
-	n = p.any()
+	n := p.any()
 	if t := p.peek(); t.kind != tokEnd {
 		p.fail("unexpected %s after the model; models are combined with + (any of them) and & (all of them)", t)
 	}
-	return n, nil
+	return n, p.err
 }
 
+// fail keeps the first problem and leaves nothing more to read.
 func (p *modelParser) fail(format string, args ...any) {
-	panic(parseFailure{syntaxError(p.peek().at, format, args...)})
+	if p.err == nil {
+		p.err = syntaxError(p.peek().at, format, args...)
+		p.tokens = p.tokens[len(p.tokens)-1:]
+	}
 }
 
 func (p *modelParser) peek() token { return p.tokens[0] }
@@ -183,6 +178,7 @@ func (p *modelParser) call() node {
 	t := p.peek()
 	if t.kind != tokName {
 		p.fail("expected the name of a model, found %s", t)
+		return node{}
 	}
 	p.next()
 	n := node{at: t.at, name: t.str}
@@ -190,15 +186,14 @@ func (p *modelParser) call() node {
 	if !p.take('(') || p.take(')') {
 		return n
 	}
-	for {
+	n.args = append(n.args, p.arg())
+	for p.take(',') {
 		n.args = append(n.args, p.arg())
-		if p.take(')') {
-			return n
-		}
-		if !p.take(',') {
-			p.fail("expected , or ) for the ( in column %d, found %s", open.at+1, p.peek())
-		}
 	}
+	if !p.take(')') {
+		p.fail("expected , or ) for the ( in column %d, found %s", open.at+1, p.peek())
+	}
+	return n
 }
 
 // arg = [ name , "=" ] , value.
@@ -215,25 +210,22 @@ func (p *modelParser) arg() argNode {
 // value = number | duration | percentage | name | string | "[" , value , { "," , value } , "]".
 func (p *modelParser) value() valueNode {
 	t := p.peek()
-	if !p.at('[') {
+	if !p.take('[') {
 		if t.kind == tokEnd || t.kind == tokPunct {
 			p.fail("expected a value, found %s", t)
 		}
 		return valueNode{token: p.next()}
 	}
-	p.next()
 	p.enter()
-	v := valueNode{token: t, list: true}
-	for {
+	v := valueNode{token: t, list: true, items: []valueNode{p.value()}}
+	for p.take(',') {
 		v.items = append(v.items, p.value())
-		if p.take(']') {
-			p.depth--
-			return v
-		}
-		if !p.take(',') {
-			p.fail("expected , or ] for the [ in column %d, found %s", t.at+1, p.peek())
-		}
 	}
+	if !p.take(']') {
+		p.fail("expected , or ] for the [ in column %d, found %s", t.at+1, p.peek())
+	}
+	p.depth--
+	return v
 }
 
 // AsModelErrors returns the problems in an error of ParseModel.

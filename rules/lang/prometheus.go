@@ -32,7 +32,7 @@ func (l *loader) checkGroup(g *Group, n, labels *yaml.Node, others map[string]*y
 
 // prometheusRule reads a record or alert rule and has Prometheus's own code
 // check it: the checks rule/kind and rule/prometheus.
-func (l *loader) prometheusRule(n *yaml.Node, group string) (rulefmt.Rule, bool) {
+func (l *loader) prometheusRule(n *yaml.Node) (rulefmt.Rule, bool) {
 	var r rulefmt.Rule
 	scalar := func(what string) diag.Field { return func(_, v *yaml.Node) { l.doc.String(v, what) } }
 	span := func(what string) diag.Field { return func(_, v *yaml.Node) { l.duration(v, what) } }

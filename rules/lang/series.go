@@ -70,15 +70,18 @@ func resultLabels(e parser.Expr) labelSet {
 	return anyLabels
 }
 
+// pickingOps return some of their input series with all labels.
+var pickingOps = []parser.ItemType{parser.TOPK, parser.BOTTOMK, parser.LIMITK, parser.LIMIT_RATIO}
+
 func aggregateLabels(e *parser.AggregateExpr) labelSet {
 	result := labelSet{names: e.Grouping}
 	if e.Without { // the labels that it drops stay allowed: erring on the side of yes
 		result = resultLabels(e.Expr)
 	}
-	switch e.Op {
-	case parser.TOPK, parser.BOTTOMK, parser.LIMITK, parser.LIMIT_RATIO:
+	if slices.Contains(pickingOps, e.Op) {
 		return resultLabels(e.Expr)
-	case parser.COUNT_VALUES:
+	}
+	if e.Op == parser.COUNT_VALUES {
 		if s, ok := e.Param.(*parser.StringLiteral); ok {
 			return result.with(s.Val)
 		}

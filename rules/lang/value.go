@@ -126,9 +126,10 @@ func typedList(t Type, xs []any) any {
 		return castList[float64](xs)
 	case Duration:
 		return castList[time.Duration](xs)
-	default:
+	case Text, Choice, Timezone:
 		return castList[string](xs)
 	}
+	panic(fmt.Sprintf("unknown type %d", t))
 }
 
 func castList[T any](xs []any) []T {
