@@ -69,11 +69,12 @@ func (r *request) metadataV1() error {
 	}
 }
 
-// keepMetadata hands metadata to the ring if it says anything new. Texts are
-// cut to the length of a label value.
+// maxMetadataText is how much of a help text is kept, in bytes.
+const maxMetadataText = 4 << 10
+
+// keepMetadata hands metadata to the ring if it says anything new.
 func (r *request) keepMetadata(family []byte, typ model.MetricType, help, unit []byte) {
-	limit := r.h.limits.LabelValueBytes
-	help, unit = help[:min(len(help), limit)], unit[:min(len(unit), limit)]
+	help, unit = cut(help), cut(unit)
 	have, ok := r.h.db.Metadata(unsafe.String(unsafe.SliceData(family), len(family)))
 	if ok && have.Type == typ && have.Help == string(help) && have.Unit == string(unit) {
 		return
@@ -83,6 +84,23 @@ func (r *request) keepMetadata(family []byte, typ model.MetricType, help, unit [
 		Help: strings.ToValidUTF8(string(help), "\uFFFD"),
 		Unit: strings.ToValidUTF8(string(unit), "\uFFFD"),
 	})
+}
+
+// cut shortens a text between two characters.
+func cut(b []byte) []byte {
+	if len(b) <= maxMetadataText {
+		return b
+	}
+	b = b[:maxMetadataText]
+	for n := 1; n < utf8.UTFMax && n < len(b); n++ {
+		if tail := b[len(b)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				b = b[:len(b)-n]
+			}
+			break
+		}
+	}
+	return b
 }
 
 // familySuffixes are what a type adds to the name of its family.
