@@ -122,6 +122,6 @@ var Models = []ModelSpec{
 		},
 	},
 	{
-		Name: "auto", For: "everything else", Method: "looks at the series during warm-up, then one of the above; scores calibrated by the series' own past",
+		Name: "auto", For: "everything else", Method: "a look at the series while it warms up, then one of the above; the series' own past calibrates the score",
 	},
 }
