@@ -143,3 +143,15 @@ func (r *reader) done() error {
 	}
 	return r.err
 }
+
+// text reads a short string.
+func (r *reader) text(most int) string {
+	n := r.int()
+	if n < 0 || n > int64(min(most, len(r.b))) {
+		r.fail("a text that is too long")
+		return ""
+	}
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}

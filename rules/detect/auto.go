@@ -1,0 +1,372 @@
+package detect
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// AutoConfig configures NewAuto.
+type AutoConfig struct {
+	// Location is where days and weeks begin. nil: UTC.
+	Location *time.Location
+	// WarmUp is how many points are profiled before the first choice. 0: 60.
+	WarmUp int
+}
+
+// Kinds of model that Auto chooses from.
+const (
+	choiceNone byte = iota
+	choiceZScore
+	choiceMAD
+	choiceSeasonal
+	choiceHoltWinters
+)
+
+// Auto looks at a series while it warms up and chooses one of zscore, mad,
+// seasonal and holtwinters; when the history has become long enough to show a
+// season it looks again. Monotone counters are modelled by their increase a
+// second. Its score is calibrated by the series' own past.
+type Auto struct {
+	c     AutoConfig
+	past  history
+	model Model
+	rare  calibrator
+
+	choice  byte
+	season  int64  // milliseconds, of choiceHoltWinters
+	reason  string // why
+	counter bool
+	n       int64
+	falls   int64 // points below the one before them
+	rises   int64
+	next    int64 // length of history at which to look again, milliseconds
+	raw     Point // newest point as received
+
+	border float64 // deviation that scores 1, of rare
+	since  int64   // points since border was measured
+}
+
+// NewAuto makes a model that has yet to choose.
+func NewAuto(c AutoConfig) (*Auto, error) {
+	if c.Location == nil {
+		c.Location = time.UTC
+	}
+	if c.WarmUp == 0 {
+		c.WarmUp = 60
+	}
+	if c.WarmUp < minPoints {
+		return nil, fmt.Errorf("cannot make an auto model: a warm-up of %d points is shorter than %d", c.WarmUp, minPoints)
+	}
+	return &Auto{c: c, border: 1}, nil
+}
+
+// Name is auto with the choice, once there is one.
+func (m *Auto) Name() string {
+	if m.model == nil {
+		return "auto"
+	}
+	return "auto:" + m.model.Name()
+}
+
+// Choice says what was chosen and why.
+func (m *Auto) Choice() string {
+	if m.model == nil {
+		return "learning"
+	}
+	what := m.model.Name()
+	if m.counter {
+		what += " of the rate"
+	}
+	return what + ": " + m.reason
+}
+
+// State is Learning until there is a choice that is ready.
+func (m *Auto) State() State {
+	switch {
+	case m.n == 0:
+		return Cold
+	case m.model == nil:
+		return Learning
+	}
+	return m.model.State()
+}
+
+// value is what the chosen model sees of p.
+func (m *Auto) value(p Point) float64 {
+	if !m.counter {
+		return p.V
+	}
+	return increase(m.raw, p)
+}
+
+// increase is a counter's increase a second; after a reset, from zero.
+func increase(before, p Point) float64 {
+	seconds := float64(p.T-before.T) / 1000
+	if seconds <= 0 {
+		return math.NaN()
+	}
+	if p.V < before.V {
+		return p.V / seconds
+	}
+	return (p.V - before.V) / seconds
+}
+
+// Score is the model's deviation against how far deviations of this series
+// have gone.
+func (m *Auto) Score(p Point) Verdict {
+	s := m.State()
+	if s != Ready {
+		return unknown(s)
+	}
+	v := m.model.Score(Point{p.T, m.value(p)})
+	if math.IsNaN(v.Score) {
+		return unknown(s)
+	}
+	v.Score /= m.border
+	v.Lower = v.Expected - (v.Expected-v.Lower)*m.border
+	v.Upper = v.Expected + (v.Upper-v.Expected)*m.border
+	if m.counter { // the band in terms of what is received
+		seconds := float64(p.T-m.raw.T) / 1000
+		for _, edge := range []*float64{&v.Expected, &v.Lower, &v.Upper} {
+			*edge = m.raw.V + *edge*seconds
+		}
+	}
+	return v
+}
+
+// Learn profiles the point and teaches the chosen model.
+func (m *Auto) Learn(p Point, weight float64) {
+	if math.IsNaN(p.V) || math.IsInf(p.V, 0) || m.n > 0 && p.T <= m.raw.T {
+		return
+	}
+	if m.n > 0 {
+		switch {
+		case p.V > m.raw.V:
+			m.rises++
+		case p.V < m.raw.V:
+			m.falls++
+		}
+	}
+	m.n++
+	x := Point{p.T, m.value(p)}
+	m.raw = p
+	if math.IsNaN(x.V) {
+		return
+	}
+	if m.model != nil && m.model.State() == Ready {
+		if v := m.model.Score(x); !math.IsNaN(v.Score) {
+			m.rare.learn(min(v.Score, m.border*4), weight)
+			if m.since++; m.since >= 16 {
+				m.border, m.since = m.rare.border(), 0
+			}
+		}
+	}
+	m.past.add(x, max(weight, 1e-3))
+	if m.model != nil {
+		m.model.Learn(x, weight)
+	}
+	if m.model == nil && m.n >= int64(m.c.WarmUp) || m.model != nil && m.past.length() >= m.next {
+		m.choose()
+	}
+}
+
+// choose looks at the past and takes the model that fits it.
+func (m *Auto) choose() {
+	if m.model == nil && !m.counter && m.isCounter() {
+		m.becomeCounter()
+		return
+	}
+	before := m.choice
+	m.next = 2 * max(m.past.length(), int64(time.Hour/time.Millisecond))
+	for _, at := range seasons { // look when a season has been seen often enough to be sure
+		if need := at.times * at.period; need > m.past.length() {
+			m.next = min(m.next, need)
+		}
+	}
+	choice, season, reason := m.fit()
+	if choice == before && season == m.season {
+		return
+	}
+	if before == choiceSeasonal && choice != choiceSeasonal {
+		return // a season that was there is not given up for a quiet stretch
+	}
+	model, err := m.build(choice, season)
+	if err != nil {
+		return // cannot happen: build's configurations are valid
+	}
+	m.choice, m.season, m.reason, m.model = choice, season, reason, model
+	for i := range m.past.used { // what is known already
+		if v := m.past.value(i); !math.IsNaN(v) {
+			model.Learn(Point{m.past.middleOf(i), v}, 1)
+		}
+	}
+	m.rare, m.border, m.since = calibrator{}, 1, 0
+}
+
+// isCounter tells a counter from a gauge: it rises, falls next to never, and
+// then to near zero.
+func (m *Auto) isCounter() bool {
+	return m.rises*2 >= m.n && m.falls*50 <= m.n && m.raw.V >= 0
+}
+
+// becomeCounter starts the past again in terms of the rate.
+func (m *Auto) becomeCounter() {
+	raw := m.raw
+	*m = Auto{c: m.c, counter: true, n: 1, raw: raw, border: 1}
+}
+
+// seasons are the lengths that people and machines live by, with how many of
+// them must have been seen.
+var seasons = []struct{ period, times int64 }{
+	{int64(time.Hour / time.Millisecond), 4},
+	{24 * int64(time.Hour/time.Millisecond), 3},
+	{7 * 24 * int64(time.Hour/time.Millisecond), 2},
+}
+
+// alike is how much of a season must come back for it to count as one.
+const alike = 0.4
+
+// fit says what the past looks like.
+func (m *Auto) fit() (choice byte, season int64, reason string) {
+	day := seasons[1]
+	if r, ok := m.seasonal(day.period, day.times); ok {
+		return choiceSeasonal, 0, fmt.Sprintf("a day is like the day before (autocorrelation %.2f)", r)
+	}
+	if r, ok := m.seasonal(seasons[2].period, seasons[2].times); ok {
+		return choiceSeasonal, 0, fmt.Sprintf("a week is like the week before (autocorrelation %.2f)", r)
+	}
+	if r, ok := m.seasonal(seasons[0].period, seasons[0].times); ok {
+		return choiceHoltWinters, seasons[0].period, fmt.Sprintf("an hour is like the hour before (autocorrelation %.2f)", r)
+	}
+	values := make([]float64, 0, historySize)
+	for i := range m.past.used {
+		if v := m.past.value(i); !math.IsNaN(v) {
+			values = append(values, v)
+		}
+	}
+	slices.Sort(values)
+	if len(values) == 0 || values[0] == values[len(values)-1] {
+		return choiceMAD, 0, "constant so far"
+	}
+	center := middle(values)
+	deviations := make([]float64, len(values))
+	for i, v := range values {
+		deviations[i] = math.Abs(v - center)
+	}
+	slices.Sort(deviations)
+	mad := middle(deviations)
+	far := 0
+	for _, d := range deviations {
+		if d > 5*1.4826*mad {
+			far++
+		}
+	}
+	if far*50 >= len(values) {
+		return choiceMAD, 0, fmt.Sprintf("%d %% of the past lies far from its median", far*100/len(values))
+	}
+	return choiceZScore, 0, "no season, no outliers in the past"
+}
+
+// seasonal reports whether the past comes back after a period.
+func (m *Auto) seasonal(period, times int64) (float64, bool) {
+	if m.past.span == 0 || m.past.length() < times*period || m.past.span*8 > period {
+		return 0, false
+	}
+	r := m.past.autocorrelation(int((period + m.past.span/2) / m.past.span))
+	// Anything slow is like itself a moment ago; a season falls away in between.
+	half := m.past.autocorrelation(int((period/2 + m.past.span/2) / m.past.span))
+	return r, r >= alike && r > half+0.1
+}
+
+// build makes a model of a kind with windows that fit the step.
+func (m *Auto) build(choice byte, season int64) (Model, error) {
+	window := max(6*time.Hour, time.Duration(300*m.past.step)*time.Millisecond)
+	switch choice {
+	case choiceZScore:
+		return NewZScore(ZScoreConfig{Window: window})
+	case choiceMAD:
+		return NewMAD(MADConfig{Window: window})
+	case choiceSeasonal:
+		return NewSeasonal(SeasonalConfig{Location: m.c.Location})
+	case choiceHoltWinters:
+		return NewHoltWinters(HoltWintersConfig{Season: time.Duration(season) * time.Millisecond})
+	}
+	return nil, errors.New("no such choice")
+}
+
+// AppendBinary appends the state: profile, choice and the chosen model.
+func (m *Auto) AppendBinary(b []byte) ([]byte, error) {
+	w := newWriter(b, idAuto, 1)
+	m.past.write(w)
+	m.rare.write(w)
+	w.bool(m.counter)
+	for _, v := range []int64{m.n, m.falls, m.rises, m.next, m.raw.T, m.since, int64(m.choice), m.season} {
+		w.int(v)
+	}
+	w.float(m.raw.V)
+	w.float(m.border)
+	w.int(int64(len(m.reason)))
+	w.b = append(w.b, m.reason...)
+	if m.model == nil {
+		return w.b, nil
+	}
+	w.float(m.step())
+	err := w.part(m.model)
+	return w.b, err
+}
+
+// step is what build took the windows from.
+func (m *Auto) step() float64 {
+	switch model := m.model.(type) {
+	case *ZScore:
+		return float64(model.c.Window.Milliseconds())
+	case *MAD:
+		return float64(model.c.Window.Milliseconds())
+	}
+	return 0
+}
+
+// UnmarshalBinary restores the state.
+func (m *Auto) UnmarshalBinary(b []byte) error {
+	r := newReader(b, idAuto, 1)
+	m.past.read(r)
+	m.rare.read(r)
+	m.counter = r.bool()
+	var f [8]int64
+	for i := range f {
+		f[i] = r.int()
+	}
+	m.n, m.falls, m.rises, m.next, m.raw.T, m.since = f[0], f[1], f[2], f[3], f[4], f[5]
+	m.season = f[7]
+	m.raw.V, m.border = r.float(), r.float()
+	m.reason = r.text(200)
+	m.model = nil
+	if m.choice = byte(f[6]); f[6] < 0 || f[6] > int64(choiceHoltWinters) {
+		r.fail("an unknown choice")
+	}
+	if r.err == nil && m.choice != choiceNone {
+		window := r.float()
+		model, err := m.restore(window)
+		if err != nil {
+			return errors.Join(errState, err)
+		}
+		m.model = model
+		r.part(model)
+	}
+	return r.done()
+}
+
+// restore makes the chosen model with the window that it had.
+func (m *Auto) restore(window float64) (Model, error) {
+	w := time.Duration(max(min(window, 1e12), 0)) * time.Millisecond
+	switch m.choice {
+	case choiceZScore:
+		return NewZScore(ZScoreConfig{Window: w})
+	case choiceMAD:
+		return NewMAD(MADConfig{Window: w})
+	}
+	return m.build(m.choice, m.season)
+}

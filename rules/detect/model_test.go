@@ -1,0 +1,225 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+	"math/rand"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func must[M Model](m M, err error) M {
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+// kinds makes a fresh model of every kind, quick ones so that short tests see
+// them ready.
+var kinds = map[string]func() Model{
+	"zscore":   func() Model { return must(NewZScore(ZScoreConfig{Window: time.Hour})) },
+	"mad":      func() Model { return must(NewMAD(MADConfig{Window: time.Hour})) },
+	"seasonal": func() Model { return must(NewSeasonal(SeasonalConfig{Periods: []time.Duration{time.Hour}})) },
+	"holtwinters": func() Model {
+		return must(NewHoltWinters(HoltWintersConfig{Season: time.Hour}))
+	},
+	"multiplicative": func() Model {
+		return must(NewHoltWinters(HoltWintersConfig{Season: time.Hour, Multiplicative: true}))
+	},
+	"auto": func() Model { return must(NewAuto(AutoConfig{})) },
+	"any": func() Model {
+		return must(NewAny(must(NewZScore(ZScoreConfig{Window: time.Hour})), must(NewMAD(MADConfig{Window: time.Hour}))))
+	},
+	"all": func() Model {
+		return must(NewAll(must(NewZScore(ZScoreConfig{Window: time.Hour})), must(NewMAD(MADConfig{Window: time.Hour}))))
+	},
+}
+
+func eachKind(t *testing.T, f func(t *testing.T, fresh func() Model)) {
+	t.Helper()
+	for name, fresh := range kinds {
+		t.Run(name, func(t *testing.T) { f(t, fresh) })
+	}
+}
+
+// wave is a noisy hourly season, one point a minute.
+func wave(rnd *rand.Rand, i int) Point {
+	return Point{T: int64(i) * 60_000, V: 100 + 20*math.Sin(2*math.Pi*float64(i)/60) + rnd.NormFloat64()}
+}
+
+func same(a, b Verdict) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
+
+func TestSaveAndLoadEqualsNeverStopped(t *testing.T) {
+	eachKind(t, func(t *testing.T, fresh func() Model) {
+		rapid.Check(t, func(t *rapid.T) {
+			n := rapid.IntRange(0, 800).Draw(t, "points")
+			stop := rapid.IntRange(0, n).Draw(t, "stop")
+			rnd := rand.New(rand.NewSource(rapid.Int64().Draw(t, "seed")))
+			through, stopped := NewScorer(fresh(), ScorerConfig{}), NewScorer(fresh(), ScorerConfig{})
+			at := int64(0)
+			for i := range n {
+				if i == stop {
+					b, err := stopped.AppendBinary(nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					stopped = NewScorer(fresh(), ScorerConfig{})
+					if err := stopped.UnmarshalBinary(b); err != nil {
+						t.Fatal(err)
+					}
+				}
+				at += 1 + rnd.Int63n(120_000)
+				p := Point{T: at, V: wave(rnd, i).V}
+				if rnd.Intn(40) == 0 {
+					p.V *= 10
+				}
+				if a, b := through.Step(p), stopped.Step(p); !same(a, b) {
+					t.Fatalf("point %d: %+v, after loading at %d %+v", i, a, stop, b)
+				}
+			}
+		})
+	})
+}
+
+func TestNothingStrangeComesOut(t *testing.T) {
+	values := []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 0, math.SmallestNonzeroFloat64, 1, -1}
+	eachKind(t, func(t *testing.T, fresh func() Model) {
+		rapid.Check(t, func(t *rapid.T) {
+			s, at := NewScorer(fresh(), ScorerConfig{}), int64(0)
+			for range rapid.IntRange(1, 300).Draw(t, "points") {
+				at += rapid.Int64Range(-60_000, 3_600_000).Draw(t, "step")
+				v := rapid.SampledFrom(values).Draw(t, "value")
+				got := s.Step(Point{at, v})
+				if got.Score < 0 || got.Score > maxScore {
+					t.Fatalf("score %v for %v", got.Score, v)
+				}
+				if math.IsNaN(v) && !math.IsNaN(got.Score) {
+					t.Fatalf("NaN scored %v", got.Score)
+				}
+			}
+			// It must come back: plain points after the strange ones are scored.
+			for i := range 3000 {
+				at += 60_000
+				s.Step(Point{at, float64(i % 7)})
+			}
+			if got := s.Step(Point{at + 60_000, 3}); s.State() == Ready && math.IsNaN(got.Score) {
+				t.Fatalf("no score after strange points: %+v", got)
+			}
+		})
+	})
+}
+
+func TestScoreGrowsWithTheDeviation(t *testing.T) {
+	eachKind(t, func(t *testing.T, fresh func() Model) {
+		m, rnd := fresh(), rand.New(rand.NewSource(4))
+		for i := range 1000 {
+			m.Learn(wave(rnd, i), 1)
+		}
+		at := int64(1000) * 60_000
+		expected := m.Score(Point{at, 100}).Expected
+		before := -1.0
+		for d := 0.0; d < 200; d += 5 {
+			got := m.Score(Point{at, expected + d})
+			if !(got.Score >= before) {
+				t.Fatalf("deviation %v scores %v, a smaller one %v", d, got.Score, before)
+			}
+			before = got.Score
+		}
+		if before <= 1 {
+			t.Errorf("a deviation of 200 from a wave of 20 scores %v", before)
+		}
+	})
+}
+
+func TestScaledSeriesHaveTheSameScores(t *testing.T) {
+	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all"} {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				a := rapid.Float64Range(0.01, 100).Draw(t, "a")
+				b := rapid.Float64Range(-1000, 1000).Draw(t, "b")
+				rnd := rand.New(rand.NewSource(rapid.Int64().Draw(t, "seed")))
+				plain, scaled := kinds[name](), kinds[name]()
+				for i := range 300 {
+					p := wave(rnd, i)
+					q := Point{p.T, a*p.V + b}
+					x, y := plain.Score(p).Score, scaled.Score(q).Score
+					if math.Abs(x-y) > 1e-6*(1+math.Abs(x)) {
+						t.Fatalf("point %d: %v, scaled %v", i, x, y)
+					}
+					plain.Learn(p, 1)
+					scaled.Learn(q, 1)
+				}
+			})
+		})
+	}
+}
+
+func TestALevelShiftIsCaughtAndTheTimeBeforeIsQuiet(t *testing.T) {
+	eachKind(t, func(t *testing.T, fresh func() Model) {
+		s, rnd := NewScorer(fresh(), ScorerConfig{}), rand.New(rand.NewSource(5))
+		loud := 0
+		for i := range 1440 {
+			if s.Step(wave(rnd, i)).Score > 1 {
+				loud++
+			}
+		}
+		if loud > 30 { // a normal point in fifty
+			t.Errorf("%d of 1440 quiet points score above 1", loud)
+		}
+		for i := range 5 {
+			p := wave(rnd, 1440+i)
+			p.V += 150
+			if s.Step(p).Score > 1 {
+				return
+			}
+		}
+		t.Error("a shift by 150 is not seen within 5 points")
+	})
+}
+
+func TestANewLevelBecomesNormal(t *testing.T) {
+	s, rnd := NewScorer(kinds["zscore"](), ScorerConfig{}), rand.New(rand.NewSource(6))
+	for i := range 600 {
+		s.Step(Point{int64(i) * 60_000, 10 + rnd.NormFloat64()})
+	}
+	var last Verdict
+	for i := range 300 {
+		last = s.Step(Point{int64(600+i) * 60_000, 100 + rnd.NormFloat64()})
+		if i == 0 && last.Score <= 1 {
+			t.Fatal("the shift is not seen")
+		}
+	}
+	if last.Score > 1 {
+		t.Errorf("five hours later the new level scores %v", last.Score)
+	}
+}
+
+func FuzzUnmarshal(f *testing.F) {
+	for _, fresh := range kinds {
+		s := NewScorer(fresh(), ScorerConfig{})
+		rnd := rand.New(rand.NewSource(7))
+		for i := range 200 {
+			s.Step(wave(rnd, i))
+		}
+		b, err := s.AppendBinary(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, fresh := range kinds {
+			s := NewScorer(fresh(), ScorerConfig{})
+			if s.UnmarshalBinary(b) != nil {
+				continue
+			}
+			s.Step(Point{1 << 50, 1})
+			if _, err := s.AppendBinary(nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
