@@ -43,7 +43,7 @@ type Options struct {
 
 const (
 	defaultMemory       = 1 << 30
-	minMemory           = 64 << 10
+	minMemory           = 16 << 10
 	defaultWindow       = 10 * time.Minute
 	defaultMaxExemplars = 100_000
 	defaultSync         = 5 * time.Second

@@ -216,7 +216,7 @@ func (tx *Tx) applyFloats(fs []txFloat, lim limits, res *Result) {
 	for i := range fs {
 		f := &fs[i]
 		slot, gen := splitRef(f.ref)
-		if !db.series.known(slot) || db.series.entry(slot).gen != gen {
+		if (!db.series.known(slot) || db.series.entry(slot).gen != gen) && !tx.again(slot, gen) {
 			tx.refuse(res, f.ref, f.t, UnknownSeries)
 			continue
 		}
@@ -240,7 +240,7 @@ func (tx *Tx) applyHist(h *txHist, lim limits, res *Result) {
 	case h.reason != Accepted:
 		tx.refuse(res, h.ref, h.t, h.reason)
 		return
-	case !db.series.known(slot) || db.series.entry(slot).gen != gen:
+	case (!db.series.known(slot) || db.series.entry(slot).gen != gen) && !tx.again(slot, gen):
 		tx.refuse(res, h.ref, h.t, UnknownSeries)
 		return
 	}
@@ -316,6 +316,21 @@ func (tx *Tx) prepare() error {
 		return nil
 	}
 	return db.log.record(db, fresh, tx.metas)
+}
+
+// again brings back a series that this very commit evicted before it came to
+// the series' own sample. The series log still has it.
+func (tx *Tx) again(slot, gen uint32) bool {
+	db := tx.db
+	if !db.series.known(slot) || db.series.entry(slot).gen != gen+1 {
+		return false
+	}
+	c := db.series.cold(slot)
+	if c.state != stateDead || db.revive(slot, c) != slot {
+		return false
+	}
+	tx.hold(slot)
+	return true
 }
 
 // revive brings back a series that left while a transaction held a reference
