@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	commonconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery"
@@ -152,6 +152,12 @@ func (n *Notifier) Apply(a Alerting) error {
 	if err != nil {
 		return err
 	}
+	// What can fail below fails here first: missing certificates and the like.
+	for _, am := range c.AlertingConfig.AlertmanagerConfigs {
+		if _, err := commonconfig.NewClientFromConfig(am.HTTPClientConfig, "alertmanager"); err != nil {
+			return fmt.Errorf("cannot use the alerting section: %w", err)
+		}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	select { // an update that Run has not taken yet names Alertmanagers of before
@@ -214,65 +220,3 @@ func (n *Notifier) Alertmanagers() []*url.URL { return n.manager.Alertmanagers()
 
 // DroppedAlertmanagers returns the addresses that relabelling took away.
 func (n *Notifier) DroppedAlertmanagers() []*url.URL { return n.manager.DroppedAlertmanagers() }
-
-// flight counts requests under way and can bound their time, because upstream
-// neither waits for the last one nor ends a drain by itself.
-type flight struct {
-	userAgent string
-
-	mu      sync.Mutex
-	idle    *sync.Cond
-	running int
-	limited context.Context // nil: no bound beyond the request's own timeout
-}
-
-func newFlight(userAgent string) *flight {
-	f := &flight{userAgent: userAgent}
-	f.idle = sync.NewCond(&f.mu)
-	return f
-}
-
-// limit ends every request within d from now on, until the returned function
-// is called.
-func (f *flight) limit(d time.Duration) (stop func()) {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	f.mu.Lock()
-	f.limited = ctx
-	f.mu.Unlock()
-	return func() {
-		cancel()
-		f.mu.Lock()
-		f.limited = nil
-		f.mu.Unlock()
-	}
-}
-
-func (f *flight) wait() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for f.running > 0 {
-		f.idle.Wait()
-	}
-}
-
-// do sends one request of the notifier.
-func (f *flight) do(ctx context.Context, client *http.Client, req *http.Request) (*http.Response, error) {
-	f.mu.Lock()
-	f.running++
-	limited := f.limited
-	f.mu.Unlock()
-	defer func() {
-		f.mu.Lock()
-		f.running--
-		f.idle.Broadcast()
-		f.mu.Unlock()
-	}()
-	if limited != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer context.AfterFunc(limited, cancel)()
-		_ = cancel // called by limited, or by the timeout that ctx came with
-	}
-	req.Header.Set("User-Agent", f.userAgent)
-	return client.Do(req.WithContext(ctx))
-}
