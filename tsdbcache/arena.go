@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,14 +73,33 @@ func newArena(path string, bytes int64) (*arena, error) {
 	return a, nil
 }
 
+// reserve gives f its size and disk space. It looks first, so that a request
+// which cannot succeed does not fill the disk on the way.
 func reserve(f *os.File, size int64) error {
-	err := unix.Fallocate(int(f.Fd()), 0, 0, size)
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", f.Name(), err)
+	}
+	full := func(err error) error {
+		return fmt.Errorf("cannot reserve %d bytes in %s: %w; free disk space or give the ring less memory", size, filepath.Dir(f.Name()), err)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &fs); err == nil {
+		have := int64(fs.Bavail) * fs.Bsize
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			have += st.Blocks * 512
+		}
+		if size > have {
+			return full(unix.ENOSPC)
+		}
+	}
+	err = unix.Fallocate(int(f.Fd()), 0, 0, size)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
 		// A file system without reservation: the size at least is right.
-		err = f.Truncate(size)
+		err = f.Truncate(max(size, info.Size()))
 	}
 	if err != nil {
-		return fmt.Errorf("cannot reserve %d bytes in %s: %w; free disk space or give the ring less memory", size, filepath.Dir(f.Name()), err)
+		return full(errors.Join(err, f.Truncate(info.Size())))
 	}
 	return nil
 }
