@@ -204,6 +204,9 @@ func (a *appender) judge(slot uint32, own *ownSeries, t int64, v uint64, rec his
 			return TooOld
 		}
 	}
+	if old, found := a.buffered(slot, t); found {
+		return compare(old, v, rec)
+	}
 	if t > e.lastT {
 		return Accepted // between samples of our own
 	}
@@ -211,6 +214,25 @@ func (a *appender) judge(slot uint32, own *ownSeries, t int64, v uint64, rec his
 		return compare(old, v, rec)
 	}
 	return Accepted
+}
+
+// buffered finds a sample that the appender itself holds. Only late samples
+// pay for the search.
+func (a *appender) buffered(slot uint32, t int64) (sample, bool) {
+	if a.own[slot] == nil {
+		return sample{}, false
+	}
+	for _, f := range a.tx.floats {
+		if f.t == t && uint32(f.ref) == slot {
+			return sample{v: math.Float64bits(f.v)}, true
+		}
+	}
+	for _, h := range a.tx.hists {
+		if h.t == t && uint32(h.ref) == slot {
+			return sample{hist: histRecord{h: h.h, fh: h.fh}}, true
+		}
+	}
+	return sample{}, false
 }
 
 func compare(old sample, v uint64, rec histRecord) Reason {
