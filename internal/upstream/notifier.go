@@ -69,13 +69,19 @@ type Alerting struct {
 type Notifier struct {
 	manager *notifier.Manager
 	drain   time.Duration
-	targets chan map[string][]*targetgroup.Group // capacity 1, the newest only
+	updates chan targets  // to the manager; only while it runs, under mu
+	started chan struct{} // closed when Run knows the Alertmanagers
 	flight  *flight
 
-	mu          sync.RWMutex // held for writing by Apply
+	mu          sync.RWMutex // held for writing while Alertmanagers change
+	running     bool
+	targets     targets
 	yaml        string
 	externalURL string
 }
+
+// targets are the addresses of each entry of alertmanagers.
+type targets = map[string][]*targetgroup.Group
 
 // ParseAlerting checks an alerting section without using it.
 func ParseAlerting(a Alerting) error {
@@ -83,7 +89,7 @@ func ParseAlerting(a Alerting) error {
 	return err
 }
 
-func (a Alerting) parse() (*config.Config, map[string][]*targetgroup.Group, error) {
+func (a Alerting) parse() (*config.Config, targets, error) {
 	c := &config.Config{GlobalConfig: config.GlobalConfig{
 		ExternalLabels:             a.ExternalLabels,
 		MetricNameValidationScheme: model.UTF8Validation,
@@ -91,7 +97,7 @@ func (a Alerting) parse() (*config.Config, map[string][]*targetgroup.Group, erro
 	if err := yaml.UnmarshalStrict(a.YAML, &c.AlertingConfig); err != nil {
 		return nil, nil, fmt.Errorf("cannot read the alerting section: %w", err)
 	}
-	targets := map[string][]*targetgroup.Group{}
+	found := targets{}
 	for key, am := range c.AlertingConfig.AlertmanagerConfigs.ToMap() {
 		if am == nil {
 			return nil, nil, errors.New("cannot use the alerting section: empty entry in alertmanagers")
@@ -104,13 +110,13 @@ func (a Alerting) parse() (*config.Config, map[string][]*targetgroup.Group, erro
 			}
 			groups = append(groups, static...)
 		}
-		targets[key] = groups
+		found[key] = groups
 	}
 	if err := c.AlertingConfig.Validate(model.UTF8Validation); err != nil {
 		return nil, nil, fmt.Errorf("cannot use the alerting section: %w", err)
 	}
 	c.AlertingConfig.SetDirectory(a.Dir)
-	return c, targets, nil
+	return c, found, nil
 }
 
 // NewNotifier builds Prometheus's notifier. Run must be called for it to send.
@@ -129,7 +135,8 @@ func NewNotifier(o NotifierOptions) (*Notifier, error) {
 	}
 	n := &Notifier{
 		drain:   o.DrainTimeout,
-		targets: make(chan map[string][]*targetgroup.Group, 1),
+		updates: make(chan targets),
+		started: make(chan struct{}),
 		flight:  newFlight(o.UserAgent),
 	}
 	// NewManager(*Options, nameValidationScheme, logger)
@@ -145,10 +152,11 @@ func NewNotifier(o NotifierOptions) (*Notifier, error) {
 	return n, nil
 }
 
-// Apply replaces where alerts go. On an error nothing has changed. Alerts
-// queued for an Alertmanager that stays with the same settings stay queued.
+// Apply replaces where alerts go; while Run runs, the next alert goes there. On
+// an error nothing has changed. Alerts queued for an Alertmanager that stays
+// with the same settings stay queued.
 func (n *Notifier) Apply(a Alerting) error {
-	c, targets, err := a.parse()
+	c, found, err := a.parse()
 	if err != nil {
 		return err
 	}
@@ -160,10 +168,6 @@ func (n *Notifier) Apply(a Alerting) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	select { // an update that Run has not taken yet names Alertmanagers of before
-	case <-n.targets:
-	default:
-	}
 	if n.yaml != "" && n.yaml != string(a.YAML) {
 		// Upstream recognises an unchanged Alertmanager by its settings with
 		// secrets blanked out, and keeps its client: a new password would not
@@ -178,9 +182,19 @@ func (n *Notifier) Apply(a Alerting) error {
 	if err := n.manager.ApplyConfig(c); err != nil {
 		return fmt.Errorf("cannot use the alerting section: %w", err)
 	}
-	n.targets <- targets
-	n.yaml, n.externalURL = string(a.YAML), a.ExternalURL
+	n.targets, n.yaml, n.externalURL = found, string(a.YAML), a.ExternalURL
+	if n.running {
+		n.update()
+	}
 	return nil
+}
+
+// update tells the running manager the addresses. It takes one update after
+// the other, so when it takes the second, the first is in effect. The caller
+// holds mu.
+func (n *Notifier) update() {
+	n.updates <- n.targets
+	n.updates <- n.targets
 }
 
 // Run sends until ctx ends, then sends what is queued for at most the drain
@@ -189,9 +203,18 @@ func (n *Notifier) Run(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		n.manager.Run(n.targets)
+		n.manager.Run(n.updates)
 	}()
+	n.mu.Lock()
+	n.running = true
+	n.update()
+	n.mu.Unlock()
+	close(n.started)
+
 	<-ctx.Done()
+	n.mu.Lock()
+	n.running = false
+	n.mu.Unlock()
 	stop := n.flight.limit(n.drain)
 	defer stop()
 	n.manager.Stop()
@@ -199,6 +222,10 @@ func (n *Notifier) Run(ctx context.Context) error {
 	n.flight.wait()
 	return nil
 }
+
+// Started is closed once Run knows the Alertmanagers; what is sent before is
+// for nobody.
+func (n *Notifier) Started() <-chan struct{} { return n.started }
 
 // Send queues alerts for every Alertmanager.
 func (n *Notifier) Send(alerts ...*Alert) {

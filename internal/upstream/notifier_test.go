@@ -73,23 +73,12 @@ func start(t *testing.T, n *Notifier) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
-	awaitTargets(t, n)
+	<-n.Started()
 	return func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-// awaitTargets waits until Run has taken the last update.
-func awaitTargets(t *testing.T, n *Notifier) {
-	t.Helper()
-	for len(n.Alertmanagers())+len(n.DroppedAlertmanagers()) == 0 {
-		if t.Context().Err() != nil {
-			t.Fatal("no Alertmanager")
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -233,7 +222,6 @@ func TestNotifierReload(t *testing.T) {
 	defer start(t, n)()
 	send := func(name string, to *receiver, password string) {
 		t.Helper()
-		awaitTargets(t, n)
 		n.Send(&Alert{Labels: labels.FromStrings("alertname", name)})
 		p := <-to.posts
 		_, got, _ := (&http.Request{Header: p.header}).BasicAuth()
