@@ -46,10 +46,10 @@ type Decoder struct {
 	i     int // next top-level field
 	err   error
 
-	s                                Series
-	atSample, atHistogram, atExemplr int // offsets in s.body
-	refs                             []uint32
-	scratch                          []byte // label fields that were not contiguous
+	s                                 Series
+	atSample, atHistogram, atExemplar int // offsets in s.body of the next of each
+	refs                              []uint32
+	scratch                           []byte // label fields that were not contiguous
 
 	symbols []uint32 // 2.0: offset of each symbol's length in b
 
@@ -118,13 +118,11 @@ func (d *Decoder) Next() bool {
 // Series is where Next stopped.
 func (d *Decoder) Series() *Series { return &d.s }
 
-// start makes body (at base in the request) the current series and counts what
-// is in it. The three numbers are the fields of samples, histograms and
-// exemplars, which differ between the versions.
+// start makes b[start:end] the current series.
 func (d *Decoder) start(start, end int) {
 	s := &d.s
 	*s = Series{body: d.b[start:end], base: start}
-	d.atSample, d.atHistogram, d.atExemplr = 0, 0, 0
+	d.atSample, d.atHistogram, d.atExemplar = 0, 0, 0
 }
 
 // find returns the next field of the current series with this number at or
@@ -153,9 +151,16 @@ func (d *Decoder) find(i int, want int32) (start, end, next int) {
 func (d *Decoder) NextSample() (Sample, error) {
 	// message Sample { double value = 1; int64 timestamp = 2; int64 start_timestamp = 3; }
 	// Both versions carry it as field 2 of TimeSeries; 1.0 has no field 3.
-	start, end, next := d.find(d.atSample, fieldSamples)
-	d.atSample = next
+	start, end, ok := 0, 0, false
+	if end, ok = shortField(d.s.body, d.atSample, fieldSamples<<3|wireBytes); ok {
+		start, d.atSample = d.atSample+2, end
+	} else {
+		start, end, d.atSample = d.find(d.atSample, fieldSamples)
+	}
 	b := d.s.body[:end]
+	if s, ok := usualSample(b[start:]); ok {
+		return s, nil
+	}
 	s, err := readSample(b, start, d.proto == V2)
 	if err != nil {
 		return s, d.fail(d.s.base+start, "sample", err)
@@ -164,6 +169,25 @@ func (d *Decoder) NextSample() (Sample, error) {
 }
 
 const fieldSamples = 2
+
+// usualSample reads a sample as encoders write it: value, then timestamp, each
+// there and nothing else. False leaves it to readSample.
+func usualSample(b []byte) (Sample, bool) {
+	if len(b) < 11 || b[0] != 1<<3|wireI64 || b[9] != 2<<3|wireVarint {
+		return Sample{}, false
+	}
+	var t uint64
+	for i, c := range b[10:] {
+		if i == 9 {
+			break
+		}
+		t |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			return Sample{V: math.Float64frombits(le64(b[1:])), T: int64(t)}, 11+i == len(b) //nolint:gosec // below 2^63
+		}
+	}
+	return Sample{}, false
+}
 
 func readSample(b []byte, i int, withStart bool) (s Sample, err error) {
 	for i < len(b) {

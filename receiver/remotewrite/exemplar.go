@@ -23,8 +23,8 @@ func (d *Decoder) NextExemplar(e *Exemplar) error {
 	if d.proto == V2 {
 		want = v2Exemplars
 	}
-	start, end, next := d.find(d.atExemplr, want)
-	d.atExemplr = next
+	start, end, next := d.find(d.atExemplar, want)
+	d.atExemplar = next
 	e.Labels, e.refs, e.T, e.V = e.Labels[:0], e.refs[:0], 0, 0
 	if err := d.readExemplar(e, d.s.body[:end], start); err != nil {
 		return d.fail(d.s.base+start, "exemplar", err)

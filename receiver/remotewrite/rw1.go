@@ -76,8 +76,10 @@ func (d *Decoder) next1() bool {
 func (d *Decoder) series1(start, end int) bool {
 	d.start(start, end)
 	s, b := &d.s, d.s.body
+	i := shortFields(b, v1Labels<<3|wireBytes) // nearly always all labels
+	s.labels = i
 	scattered := false
-	for i := 0; i < len(b); {
+	for i < len(b) {
 		at := i
 		field, wire, j, err := tagAt(b, i)
 		if err == nil {
@@ -100,11 +102,17 @@ func (d *Decoder) series1(start, end int) bool {
 				scattered = true
 			}
 		case fieldSamples:
-			s.Samples++
+			if s.Samples++; s.Samples == 1 {
+				d.atSample = at
+			}
 		case v1Exemplars:
-			s.Exemplars++
+			if s.Exemplars++; s.Exemplars == 1 {
+				d.atExemplar = at
+			}
 		case v1Histograms:
-			s.Histograms++
+			if s.Histograms++; s.Histograms == 1 {
+				d.atHistogram = at
+			}
 		}
 	}
 	s.Labels = b[:s.labels]

@@ -37,6 +37,15 @@ type MetadataRefs struct {
 func (d *Decoder) readSymbols() error {
 	for i := 0; i < len(d.b); {
 		at := i
+		if next, ok := shortField(d.b, i, v2Timeseries<<3|wireBytes); ok {
+			i = next
+			continue
+		}
+		if next, ok := shortField(d.b, i, v2Symbols<<3|wireBytes); ok {
+			d.symbols = append(d.symbols, uint32(i+1)) //nolint:gosec // Reset bounds it
+			i = next
+			continue
+		}
 		field, wire, j, err := tagAt(d.b, i)
 		if err == nil {
 			switch field {
@@ -104,13 +113,19 @@ func (d *Decoder) series2(start, end int) bool {
 			case v2LabelsRefs:
 				d.refs, i, err = readRefs(d.refs, b, j, wire)
 			case fieldSamples:
-				s.Samples++
+				if s.Samples++; s.Samples == 1 {
+					d.atSample = at
+				}
 				_, i, err = message(b, j, wire)
 			case v2Histograms:
-				s.Histograms++
+				if s.Histograms++; s.Histograms == 1 {
+					d.atHistogram = at
+				}
 				_, i, err = message(b, j, wire)
 			case v2Exemplars:
-				s.Exemplars++
+				if s.Exemplars++; s.Exemplars == 1 {
+					d.atExemplar = at
+				}
 				_, i, err = message(b, j, wire)
 			case v2Metadata:
 				if j, i, err = message(b, j, wire); err == nil {

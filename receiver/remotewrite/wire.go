@@ -100,6 +100,28 @@ func bytesAt(b []byte, i int) (start, end int, err error) {
 	return start, start + int(n), nil //nolint:gosec // at most len(b)
 }
 
+// shortField returns where the field at b[i:] ends, if it has this one-byte tag
+// and a length below 128 and is all there. It is the fast path of fields that
+// are nearly always so; anything else is left to tagAt and bytesAt.
+func shortField(b []byte, i int, tag byte) (end int, ok bool) {
+	if i+1 >= len(b) || b[i] != tag || b[i+1] >= 0x80 {
+		return i, false
+	}
+	end = i + 2 + int(b[i+1])
+	return end, end <= len(b)
+}
+
+// shortFields returns where a run of such fields at the start of b ends.
+func shortFields(b []byte, tag byte) (i int) {
+	for {
+		end, ok := shortField(b, i, tag)
+		if !ok {
+			return i
+		}
+		i = end
+	}
+}
+
 // skip passes over the value of a field whose tag was read.
 func skip(b []byte, i int, wire uint8) (int, error) {
 	for depth := 0; ; {
