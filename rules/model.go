@@ -1,0 +1,81 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/chironhq/chiron/rules/detect"
+	"github.com/chironhq/chiron/rules/lang"
+)
+
+// BuildModel makes the model that a checked model string describes.
+func BuildModel(e lang.ModelExpr) (detect.Model, error) {
+	switch e := e.(type) {
+	case lang.Any:
+		parts, err := buildAll(e.Of)
+		if err != nil {
+			return nil, err
+		}
+		return detect.NewAny(parts...)
+	case lang.All:
+		parts, err := buildAll(e.Of)
+		if err != nil {
+			return nil, err
+		}
+		return detect.NewAll(parts...)
+	case lang.Call:
+		return buildCall(e)
+	}
+	return nil, fmt.Errorf("cannot build a model from %T", e)
+}
+
+func buildAll(of []lang.ModelExpr) ([]detect.Model, error) {
+	parts := make([]detect.Model, len(of))
+	for i, e := range of {
+		m, err := BuildModel(e)
+		if err != nil {
+			return nil, err
+		}
+		parts[i] = m
+	}
+	return parts, nil
+}
+
+func buildCall(c lang.Call) (detect.Model, error) {
+	a := c.Args
+	switch c.Name {
+	case "zscore":
+		return detect.NewZScore(detect.ZScoreConfig{Window: a.Duration("window"), Threshold: a.Float("threshold")})
+	case "mad":
+		return detect.NewMAD(detect.MADConfig{Window: a.Duration("window"), Threshold: a.Float("threshold")})
+	case "seasonal":
+		zone, err := time.LoadLocation(a.String("tz"))
+		if err != nil {
+			return nil, fmt.Errorf("cannot use time zone %q: %w", a.String("tz"), err)
+		}
+		return detect.NewSeasonal(detect.SeasonalConfig{Periods: a.Durations("periods"), Location: zone, Threshold: a.Float("threshold")})
+	case "holtwinters":
+		h := detect.HoltWintersConfig{
+			Season: a.Duration("season"), Threshold: a.Float("threshold"), Multiplicative: a.String("mode") == "multiplicative",
+		}
+		for name, field := range map[string]*float64{"alpha": &h.Alpha, "beta": &h.Beta, "gamma": &h.Gamma} {
+			if a.Has(name) {
+				*field = a.Float(name)
+			}
+		}
+		return detect.NewHoltWinters(h)
+	case "auto":
+		return detect.NewAuto(detect.AutoConfig{})
+	}
+	return nil, fmt.Errorf("model %q is in the table and not in the build", c.Name)
+}
+
+// scorerConfig maps an anomaly rule's fields.
+func scorerConfig(a *lang.Anomaly) detect.ScorerConfig {
+	return detect.ScorerConfig{
+		Direction: map[lang.Direction]detect.Direction{lang.Both: detect.Both, lang.Above: detect.Above, lang.Below: detect.Below}[a.Direction],
+		MinDev:    a.MinDev, MinRelDev: a.MinRelDev, Range: a.Range, Width: a.Width, Warmup: a.Warmup,
+		HasRange: !math.IsInf(a.Range[0], -1) || !math.IsInf(a.Range[1], 1),
+	}
+}
