@@ -44,13 +44,14 @@ func (m *meter) stop() {
 	m.b.StopTimer()
 }
 
-// report ends the measurement; unit is what n counts, "sample" or "series".
+// report ends the measurement of n units, each a "sample" or a "series".
 func (m *meter) report(n int, unit string) {
 	m.stop()
 	if n == 0 {
 		return
 	}
-	m.b.ReportMetric(float64(n)/m.cpu.Seconds(), unit+"s/cpu-s")
+	plural := map[string]string{"sample": "samples", "series": "series"}[unit]
+	m.b.ReportMetric(float64(n)/m.cpu.Seconds(), plural+"/cpu-s")
 	m.b.ReportMetric(float64(m.cpu.Nanoseconds())/float64(n), "cpu-ns/"+unit)
 	m.b.ReportMetric(float64(m.wall.Nanoseconds())/float64(n), "wall-ns/"+unit)
 	m.b.ReportMetric(0, "ns/op") // of a request; the figures above say it better

@@ -177,8 +177,8 @@ func (r *request) resolve(s *remotewrite.Series) (storage.SeriesRef, bool, error
 // keyV2 builds the key of a 2.0 series: its references as the ring's lasting
 // numbers. False means that the series cannot be good.
 func (r *request) keyV2(s *remotewrite.Series) bool {
-	key := r.key[:0]
-	for _, ref := range s.Refs {
+	key := slices.Grow(r.key[:0], 4*len(s.Refs))[:4*len(s.Refs)]
+	for i, ref := range s.Refs {
 		if uint64(ref) >= uint64(len(r.lasting)) {
 			return false
 		}
@@ -191,7 +191,7 @@ func (r *request) keyV2(s *remotewrite.Series) bool {
 			id = r.tx.Symbol(b)
 			r.lasting[ref] = id
 		}
-		key = binary.LittleEndian.AppendUint32(key, id)
+		binary.LittleEndian.PutUint32(key[4*i:], id)
 	}
 	r.key = key
 	return len(s.Refs)%2 == 0

@@ -81,6 +81,13 @@ func (d *Decoder) series1(start, end int) bool {
 	scattered := false
 	for i < len(b) {
 		at := i
+		if end, ok := shortField(b, i, fieldSamples<<3|wireBytes); ok {
+			if s.Samples++; s.Samples == 1 {
+				d.atSample = at
+			}
+			i = end
+			continue
+		}
 		field, wire, j, err := tagAt(b, i)
 		if err == nil {
 			switch field {

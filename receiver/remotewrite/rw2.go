@@ -1,5 +1,7 @@
 package remotewrite
 
+import "slices"
+
 //	message Request {
 //	  reserved 1 to 3;
 //	  repeated string symbols = 4;
@@ -107,6 +109,29 @@ func (d *Decoder) series2(start, end int) bool {
 	d.refs = d.refs[:0]
 	for i := 0; i < len(b); {
 		at := i
+		if i+1 < len(b) && b[i+1] < 0x80 && i+2+int(b[i+1]) <= len(b) { // short and all there, as nearly always
+			end, err := i+2+int(b[i+1]), error(nil)
+			switch b[i] {
+			case v2LabelsRefs<<3 | wireBytes:
+				d.refs, err = readPacked(d.refs, b[:end], i+2)
+				i = end
+			case fieldSamples<<3 | wireBytes:
+				if s.Samples++; s.Samples == 1 {
+					d.atSample = at
+				}
+				i = end
+			case v2Metadata<<3 | wireBytes:
+				err = s.Metadata.read(b[:end], i+2)
+				i = end
+			}
+			if err != nil {
+				d.fail(start+at, "timeseries", err) //nolint:errcheck // kept in d.err
+				return false
+			}
+			if i != at {
+				continue
+			}
+		}
 		field, wire, j, err := tagAt(b, i)
 		if err == nil {
 			switch field {
@@ -154,31 +179,45 @@ func readRefs(refs []uint32, b []byte, i int, wire uint8) ([]uint32, int, error)
 	if err != nil {
 		return refs, i, err
 	}
-	for b = b[:end]; i < end; {
-		if c := b[i]; c < 0x80 {
-			refs, i = append(refs, uint32(c)), i+1
+	refs, err = readPacked(refs, b[:end], i)
+	return refs, end, err
+}
+
+// readPacked appends the numbers of b[i:]. A number takes at least a byte, so
+// the room made is enough, and at most four times the input.
+func readPacked(refs []uint32, b []byte, i int) ([]uint32, error) {
+	n := len(refs)
+	refs = slices.Grow(refs, len(b)-i)[:n+len(b)-i]
+	for ; i < len(b); n++ {
+		c := uint32(b[i])
+		if c < 0x80 {
+			refs[n], i = c, i+1
 			continue
 		}
-		if i+1 < end && b[i+1] < 0x80 {
-			refs, i = append(refs, uint32(b[i]&0x7f)|uint32(b[i+1])<<7), i+2
+		if i+1 < len(b) && b[i+1] < 0x80 {
+			refs[n], i = c&0x7f|uint32(b[i+1])<<7, i+2
 			continue
 		}
-		var v uint64
-		if v, i, err = uvarint(b, i); err != nil {
-			return refs, i, errPackedTail
+		v, next, err := uvarint(b, i)
+		if err != nil {
+			return refs[:n], errPackedTail
 		}
-		refs = append(refs, uint32(v)) //nolint:gosec // cut as generated decoders do
+		refs[n], i = uint32(v), next //nolint:gosec // cut as generated decoders do
 	}
-	return refs, end, nil
+	return refs[:n], nil
 }
 
 // read merges a metadata message into m; a repeated message does so too.
 func (m *MetadataRefs) read(b []byte, i int) error {
 	for i < len(b) {
-		field, wire, j, err := tagAt(b, i)
-		if err != nil {
-			return err
+		field, wire, j := int32(b[i]>>3), b[i]&7, i+1
+		if b[i] >= 0x80 || field == 0 || wire == wireEnd {
+			var err error
+			if field, wire, j, err = tagAt(b, i); err != nil {
+				return err
+			}
 		}
+		var err error
 		switch field {
 		case 1, 3, 4:
 			var v uint64
