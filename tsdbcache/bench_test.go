@@ -14,21 +14,24 @@ import (
 )
 
 // wireSeries makes label sets like those of a pod and their RW 1.0 bytes.
-func wireSeries(n int) ([]labels.Labels, [][]byte) {
-	ls, keys := make([]labels.Labels, n), make([][]byte, n)
-	for i := range ls {
+func wireSeries(n int) ([]labels.Labels, [][]byte) { return wireRange(0, n) }
+
+func wireRange(lo, hi int) ([]labels.Labels, [][]byte) {
+	ls, keys := make([]labels.Labels, hi-lo), make([][]byte, hi-lo)
+	for k := range ls {
+		i := lo + k
 		pod := i / 50
-		ls[i] = labels.FromStrings(labels.MetricName, fmt.Sprintf("http_request_metric_%d_total", i%50), "cluster", "prod-eu-1", "container", "app",
+		ls[k] = labels.FromStrings(labels.MetricName, fmt.Sprintf("http_request_metric_%d_total", i%50), "cluster", "prod-eu-1", "container", "app",
 			"endpoint", "http-metrics", "instance", fmt.Sprintf("10.%d.%d.%d:8080", pod>>16, pod>>8&255, pod&255), "job", "monitoring/shop",
 			"namespace", fmt.Sprintf("team-%d", pod%40), "node", fmt.Sprintf("node-%d", pod%60), "pod", fmt.Sprintf("shop-%06d-abcde", pod), "service", fmt.Sprintf("shop-%d", pod%100), "zone", "a")
 		var b []byte
-		ls[i].Range(func(l labels.Label) {
+		ls[k].Range(func(l labels.Label) {
 			b = append(b, 10, byte(len(l.Name)+len(l.Value)+4), 10, byte(len(l.Name)))
 			b = append(b, l.Name...)
 			b = append(b, 18, byte(len(l.Value)))
 			b = append(b, l.Value...)
 		})
-		keys[i] = b
+		keys[k] = b
 	}
 	return ls, keys
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"math/bits"
 )
 
 // A packed page holds blocks, each the samples of one raw page. A block
@@ -21,6 +22,9 @@ import (
 //	zero      nothing: all are 0
 //	packed    zigzag varint minimum, u8 width, then n fields of width bits
 //	sparse    u8 count, then (u8 position, zigzag varint) of those not 0
+//
+// A scale is the power of ten in the low half of its byte and, in the high half,
+// how many zero bits were left out at the end of all steps.
 //
 // Every choice is made by size, per block, and every decoder gives back the
 // same bits.
@@ -40,15 +44,16 @@ const (
 	valConst  = iota // as the value before the block
 	valRaw           // 8 bytes each
 	valXOR           // see xor.go
-	valSteps         // u8 exponent, packed column of steps between scaled values
-	valSparse        // u8 exponent, sparse column of steps
-	valLevels        // u8 exponent, packed column of scaled values less the one before the block
+	valSteps         // u8 scale, packed column of steps between scaled values
+	valSparse        // u8 scale, sparse column of steps
+	valLevels        // u8 scale, packed column of scaled values less the one before the block
 )
 
 const (
 	maxBlock   = 64 // samples
 	maxScale   = 12 // decimal digits behind the point
 	maxScaled  = 1 << 53
+	maxShift   = 15
 	flagSTMask = 1 << 5
 )
 
@@ -56,16 +61,16 @@ var errCorrupt = errors.New("corrupt block")
 
 var pow10 = [maxScale + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12}
 
-// scaled returns v * 10^k as an integer if dividing that integer gives back
-// exactly the bits of v.
-func scaled(bits uint64, k int) (int64, bool) {
-	v := math.Float64frombits(bits)
+// scaled returns the value of b * 10^k as an integer if dividing that integer gives back
+// exactly the bits.
+func scaled(b uint64, k int) (int64, bool) {
+	v := math.Float64frombits(b)
 	x := v * pow10[k]
 	if !(x > -maxScaled && x < maxScaled) {
 		return 0, false
 	}
 	m := int64(math.RoundToEven(x))
-	return m, math.Float64bits(float64(m)/pow10[k]) == bits
+	return m, math.Float64bits(float64(m)/pow10[k]) == b
 }
 
 // scaleOf finds an exponent under which all values are integers, and those
@@ -195,15 +200,25 @@ func (p *packer) values(b []byte, prev uint64, vs []uint64) []byte {
 			base = 0
 		}
 		ms, steps, levels := p.ms[:n], p.steps[:n], p.levels[:n]
-		last := base
+		last, all := base, int64(0)
 		for i, m := range ms {
 			steps[i], levels[i] = m-last, m-base
+			all |= steps[i]
 			last = m
+		}
+		// Sizes of memory are multiples of 4096: zero bits that all steps end
+		// in are left out.
+		shift := min(bits.TrailingZeros64(uint64(all)), maxShift)
+		if shift > 0 {
+			for i := range steps {
+				steps[i] >>= shift
+				levels[i] >>= shift
+			}
 		}
 		form, lo, width, size := column(steps)
 		_, lo2, width2, size2 := column(levels)
 		if min(size, size2)+1 < 8*n {
-			b = append(b, byte(k))
+			b = append(b, byte(k|shift<<4))
 			switch {
 			case form == colSparse && size <= size2:
 				b[0] |= valSparse

@@ -161,10 +161,10 @@ func readValues(b []byte, codec int, prev uint64, vs []uint64, c []int64) ([]byt
 		}
 		return b[n:], true
 	case valSteps, valSparse, valLevels:
-		if len(b) < 1 || b[0] > maxScale {
+		if len(b) < 1 || b[0]&15 > maxScale {
 			return nil, false
 		}
-		k := int(b[0])
+		k, shift := int(b[0]&15), b[0]>>4
 		form := colPacked
 		if codec == valSparse {
 			form = colSparse
@@ -179,7 +179,7 @@ func readValues(b []byte, codec int, prev uint64, vs []uint64, c []int64) ([]byt
 		}
 		div := pow10[k]
 		for i := range vs {
-			x := m + c[i]
+			x := m + c[i]<<shift
 			if codec != valLevels {
 				m = x
 			}

@@ -179,7 +179,7 @@ func (m *modelRun) step() {
 		n := rapid.IntRange(0, 1000).Draw(m.t, "n")
 		switch k := rapid.IntRange(0, 9).Draw(m.t, "type"); {
 		case !m.mixed || k > 2:
-			v := []float64{1, float64(n), float64(n) / 100, math.Sqrt(float64(n*m.steps)), math.Float64frombits(0x7ff0000000000002)}[n%5]
+			v := []float64{1, float64(n), float64(n) / 100, math.Sqrt(float64(n * m.steps)), math.Float64frombits(0x7ff0000000000002)}[n%5]
 			tx.Float(ref, st, ts, v)
 			g.v = printed(math.Float64bits(v), nil, nil)
 		case k == 0:

@@ -41,6 +41,7 @@ type cold struct {
 	hash   uint64 // of refs, seeded
 	refs   []uint32
 	state  uint8
+	logged bool   // in the series log
 	idle   bool   // not appended to since the last idle scan
 	mark   uint32 // low bits of lastT at the last idle scan
 	pend   int32  // transactions that hold the pending series

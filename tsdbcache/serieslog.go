@@ -25,7 +25,6 @@ type seriesLog struct {
 
 // record writes the symbols and labels of pending series and changed metadata.
 func (l *seriesLog) record(db *DB, fresh []uint32, ms []txMeta) error {
-	records := 0
 	var named []*symbol
 	for _, slot := range fresh {
 		for _, id := range db.series.cold(slot).refs {
@@ -36,7 +35,6 @@ func (l *seriesLog) record(db *DB, fresh []uint32, ms []txMeta) error {
 			}
 		}
 		l.putSeries(db, slot)
-		records++
 	}
 	for _, m := range ms {
 		if db.meta.changes(m.family, m.m) {
@@ -47,9 +45,12 @@ func (l *seriesLog) record(db *DB, fresh []uint32, ms []txMeta) error {
 		for _, p := range named {
 			p.logged = false
 		}
+		for _, slot := range fresh {
+			db.series.cold(slot).logged = false
+		}
 		return err
 	}
-	l.records += records
+	l.records += len(fresh)
 	return nil
 }
 
@@ -92,6 +93,7 @@ func (l *seriesLog) compact(db *DB) error {
 		for slot := uint32(1); slot < db.series.next; slot++ {
 			c := db.series.cold(slot)
 			if c.state != stateLive {
+				c.logged = false // a pending one writes itself when it commits
 				continue
 			}
 			for _, id := range c.refs {

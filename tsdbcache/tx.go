@@ -303,7 +303,10 @@ func (tx *Tx) prepare() error {
 		}
 		if c.state == statePending && db.series.entry(slot).gen == uint32(*ref>>32) {
 			tx.hold(slot)
-			fresh = append(fresh, slot)
+			if !c.logged {
+				c.logged = true // record takes it back if it cannot be written
+				fresh = append(fresh, slot)
+			}
 		}
 	}
 	for i := range tx.floats {
