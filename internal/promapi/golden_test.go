@@ -34,6 +34,7 @@ var questions = []struct {
 	{"query_utf8", "/query", form("query", `{"a.b", "näme"="ü"}`, "time", "1767225900"), true},
 	{"query_warning", "/query", form("query", `rate(up{job="api",instance="a:80"}[1m])`, "time", "1767225900"), true},
 	{"query_range", "/query_range", form("query", `rate(http_requests_total[1m])`, "start", "1767225600", "end", "1767225900.5", "step", "1m"), true},
+	{"query_range_unaligned", "/query_range", form("query", `up{instance="a:80"}`, "start", "1767225603.25", "end", "1767225640", "step", "7.5"), true},
 	{"query_range_histogram", "/query_range", form("query", "rate(latency[1m])", "start", "1767225700", "end", "1767225800", "step", "50"), true},
 	{"query_range_scalar", "/query_range", form("query", "1", "start", "0", "end", "2", "step", "1"), true},
 	{"query_exemplars", "/query_exemplars", form("query", "rate(http_requests_total[1m])", "start", "1767225600", "end", "1767226600"), true},

@@ -177,7 +177,8 @@ func TestNotifierDrains(t *testing.T) {
 }
 
 // TestNotifierDrainEnds: an Alertmanager that does not answer holds up the end
-// no longer than the drain timeout allows.
+// no longer than the drain timeout allows, however much is queued, and no
+// request outlives Run.
 func TestNotifierDrainEnds(t *testing.T) {
 	hang := make(chan struct{})
 	began := make(chan struct{}, 100)
@@ -191,19 +192,24 @@ func TestNotifierDrainEnds(t *testing.T) {
 	}))
 	defer am.Close()
 	defer close(hang)
-	n, err := NewNotifier(NotifierOptions{Logger: nilLogger(), DrainTimeout: 10 * time.Millisecond, Alerting: Alerting{
-		YAML: []byte("alertmanagers: [ { timeout: 1h, static_configs: [ { targets: [ \"" + strings.TrimPrefix(am.URL, "http://") + "\" ] } ] } ]"),
-	}})
-	if err != nil {
-		t.Fatal(err)
+	for _, queued := range []int{0, 1000} {
+		n, err := NewNotifier(NotifierOptions{Logger: nilLogger(), DrainTimeout: 10 * time.Millisecond, Alerting: Alerting{
+			YAML: []byte("alertmanagers: [ { timeout: 1h, static_configs: [ { targets: [ \"" + strings.TrimPrefix(am.URL, "http://") + "\" ] } ] } ]"),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := start(t, n)
+		n.Send(&Alert{Labels: labels.FromStrings("alertname", "A")})
+		<-began
+		for range queued {
+			n.Send(&Alert{Labels: labels.FromStrings("alertname", "B")})
+		}
+		stop() // hangs for an hour otherwise
+		if len(n.flight.running) > 0 {
+			t.Errorf("%d queued: a request is still under way", queued)
+		}
 	}
-	stop := start(t, n)
-	n.Send(&Alert{Labels: labels.FromStrings("alertname", "A")})
-	<-began
-	for range 10 {
-		n.Send(&Alert{Labels: labels.FromStrings("alertname", "B")})
-	}
-	stop() // hangs for an hour otherwise
 }
 
 func alertingTo(am *receiver, extra string) Alerting {

@@ -16,7 +16,7 @@ import (
 func newQueryTracker(dir string, concurrency int, timeout time.Duration, logger *slog.Logger) (promql.QueryTracker, error) {
 	switch {
 	case concurrency < 0:
-		return nil, nil //nolint:nilnil // nil is how the engine spells "no limit"
+		return nil, nil // how the engine spells "no limit"
 	case dir == "":
 		return queue{make(memoryTracker, concurrency), timeout}, nil
 	}
