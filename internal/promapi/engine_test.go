@@ -44,6 +44,13 @@ func TestAnswersEqualEngine(t *testing.T) {
 	b := newBed(t, func(o *Options) { o.Parser, o.Engine = p, engine })
 	loadFor(t, p, b.store, exprs)
 
+	if testing.Short() { // every tenth, over the same data
+		for i := range len(exprs) / 10 {
+			exprs[i] = exprs[10*i]
+		}
+		exprs = exprs[:len(exprs)/10]
+	}
+
 	nonEmpty, refused := 0, 0
 	for _, expr := range exprs {
 		at := time.Unix(50*60, 0)
