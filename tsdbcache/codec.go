@@ -46,6 +46,7 @@ const (
 	valXOR           // see xor.go
 	valSteps         // u8 scale, packed column of steps between scaled values
 	valSparse        // u8 scale, sparse column of steps
+	valWindow        // see xor.go
 	valLevels        // u8 scale, packed column of scaled values less the one before the block
 )
 
@@ -239,9 +240,15 @@ func (p *packer) values(b []byte, prev uint64, vs []uint64) []byte {
 	}
 	at := len(b)
 	b = appendXOR(b, prev, vs)
-	if len(b)-at <= 8*n {
-		b[0] |= valXOR
+	end := len(b)
+	b = appendWindow(b, prev, vs)
+	if n1, n2 := end-at, len(b)-end; n2 < n1 && n2 <= 8*n {
+		b = append(b[:at], b[end:]...)
+		b[0] |= valWindow
 		return b
+	} else if n1 <= 8*n {
+		b[0] |= valXOR
+		return b[:end]
 	}
 	b = b[:at]
 	b[0] |= valRaw

@@ -160,6 +160,12 @@ func readValues(b []byte, codec int, prev uint64, vs []uint64, c []int64) ([]byt
 			return nil, false
 		}
 		return b[n:], true
+	case valWindow:
+		n, ok := readWindow(b, prev, vs)
+		if !ok {
+			return nil, false
+		}
+		return b[n:], true
 	case valSteps, valSparse, valLevels:
 		if len(b) < 1 || b[0]&15 > maxScale {
 			return nil, false

@@ -56,3 +56,51 @@ func readXOR(b []byte, prev uint64, out []uint64) (int, bool) {
 	used := int(total+7) / 8
 	return used, !r.short && used <= len(b)
 }
+
+// The window form has one window for the whole block: six bits of leading
+// zeros, six bits of width - 1, then a 0 bit for the value before or a 1 bit
+// and the bits inside the window. Noise takes fewer bytes this way.
+
+func appendWindow(b []byte, prev uint64, vs []uint64) []byte {
+	all, p := uint64(0), prev
+	for _, v := range vs {
+		all |= v ^ p
+		p = v
+	}
+	trail := uint(bits.TrailingZeros64(all | 1<<63))
+	lead := uint(bits.LeadingZeros64(all | 1))
+	width := max(64-lead-trail, 1)
+	w := bitWriter{b: b}
+	w.put(uint64(trail), 6)
+	w.put(uint64(width-1), 6)
+	for _, v := range vs {
+		x := v ^ prev
+		prev = v
+		if x == 0 {
+			w.put(0, 1)
+			continue
+		}
+		w.put(1, 1)
+		w.put(x>>trail, width)
+	}
+	return w.finish()
+}
+
+// readWindow decodes n values behind prev and returns how many bytes they took.
+func readWindow(b []byte, prev uint64, out []uint64) (int, bool) {
+	r := bitReader{b: b}
+	trail, width := uint(r.get(6)), uint(r.get(6))+1
+	if trail+width > 64 {
+		return 0, false
+	}
+	total := uint(12 + len(out))
+	for i := range out {
+		if r.get(1) == 1 {
+			prev ^= r.get(width) << trail
+			total += width
+		}
+		out[i] = prev
+	}
+	used := int(total+7) / 8
+	return used, !r.short && used <= len(b)
+}
