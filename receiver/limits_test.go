@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -279,4 +280,32 @@ func TestMetrics(t *testing.T) {
 	if problems, err := testutil.GatherAndLint(e.reg); err != nil || len(problems) > 0 {
 		t.Error(problems, err)
 	}
+}
+
+// TestConcurrentRefusals: the causes that an answer names are those of its own
+// request, while others are refused at the same time.
+func TestConcurrentRefusals(t *testing.T) {
+	e := newEnv(t, tsdbcache.Options{}, Limits{})
+	const senders = 8
+	for n := range senders {
+		e.want(e.post(remotewrite.V2, float(base, 1, "__name__", "refused", "n", fmt.Sprint(n))), remotewrite.V2, 204, 1, 0, 0)
+	}
+	var wg sync.WaitGroup
+	for n := range senders {
+		wg.Go(func() {
+			name := fmt.Sprintf(`{__name__="refused", n="%d"}`, n)
+			body := encode(remotewrite.V2, &remotewrite.Batch{Series: slices.Repeat([]remotewrite.BatchSeries{
+				float(base-7200_000-int64(n), 1, "__name__", "refused", "n", fmt.Sprint(n)),
+			}, 20)})
+			for range 100 {
+				w := httptest.NewRecorder()
+				e.h.ServeHTTP(w, post(t, remotewrite.V2, body))
+				want := fmt.Sprintf("refused 20 of 20 samples: too_old 20; %s at %d: too_old; and 19 more", name, base-7200_000-int64(n))
+				if got := strings.TrimSpace(w.Body.String()); got != want {
+					t.Errorf("answer %q, want %q", got, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
