@@ -127,6 +127,23 @@ func TestRefusalTextIsBounded(t *testing.T) {
 	}
 }
 
+// TestRefusalNamesTheSeries: also one that was new and left again, and also
+// with others made after it.
+func TestRefusalNamesTheSeries(t *testing.T) {
+	bad := &histogram.Histogram{Count: 5}
+	for _, p := range protocols12 {
+		e := newEnv(t, tsdbcache.Options{}, Limits{})
+		a := e.post(p, float(base, 1, "__name__", "first"), float(base+700_000, 1, "__name__", "ahead", "job", "a"), float(base, 1, "__name__", "last"),
+			remotewrite.BatchSeries{Labels: labels.FromStrings("__name__", "broken"), Histograms: []remotewrite.Histogram{{T: base, Int: bad}}})
+		e.want(a, p, 400, 2, 0, 0)
+		for _, part := range []string{`{__name__="ahead", job="a"} at 1800000700000: too_far_ahead`, `{__name__="broken"}: `} {
+			if !strings.Contains(a.text, part) {
+				t.Errorf("%s: the text does not say %q: %s", p, part, a.text)
+			}
+		}
+	}
+}
+
 // TestMalformedRequestStoresNothing: a request that stops being protobuf after
 // good series is refused whole.
 func TestMalformedRequestStoresNothing(t *testing.T) {

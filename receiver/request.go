@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/storage"
 
 	"github.com/chironhq/chiron/receiver/remotewrite"
 	"github.com/chironhq/chiron/tsdbcache"
@@ -35,14 +36,23 @@ type request struct {
 	items            int // samples, histograms, exemplars so far
 	refused          refusals
 
+	n       int             // number of the current series in the request
+	created []createdSeries // series that this request made known
+
 	written [3]headerNumber
+}
+
+// createdSeries says which series of the request got a reference.
+type createdSeries struct {
+	ref storage.SeriesRef
+	n   int
 }
 
 func newRequest(h *Handler) *request { return &request{h: h} }
 
 func (r *request) reset(w http.ResponseWriter, req *http.Request) {
 	r.w, r.req, r.proto = w, req, remotewrite.Unknown
-	r.items = 0
+	r.items, r.created = 0, r.created[:0]
 	r.refused.reset()
 }
 
@@ -56,6 +66,9 @@ func (r *request) release() {
 	}
 	if cap(r.raw) > keepBytes {
 		r.raw = nil
+	}
+	if cap(r.created)*16 > keepBytes {
+		r.created = nil
 	}
 	if cap(r.lasting)*4 > keepBytes {
 		r.lasting = nil

@@ -48,7 +48,7 @@ func (r *request) append() error {
 		r.lasting = append(r.lasting[:0], make([]uint32, d.Symbols())...)
 		r.seen.reset()
 	}
-	for d.Next() {
+	for r.n = 0; d.Next(); r.n++ {
 		s := d.Series()
 		if r.items += s.Samples + s.Histograms + s.Exemplars; r.items > r.h.limits.Samples {
 			return errTooManySamples
@@ -227,6 +227,7 @@ func (r *request) create(s *remotewrite.Series, space tsdbcache.KeySpace, key []
 		r.refused.reason(reason, items+s.Exemplars, r.series.String()+": "+reason.String())
 		return 0, false, nil
 	}
+	r.created = append(r.created, createdSeries{ref, r.n})
 	return ref, true, nil
 }
 
@@ -246,13 +247,23 @@ func (r *request) refuseLabels(err error, n int, prefix string) {
 	}
 }
 
-// name is the label set of a stored series for a message.
+// name is the label set of a series for a message. A series that was made by
+// this request and left again, because nothing of it was stored, is looked up
+// in the request.
 func (r *request) name(ref storage.SeriesRef) string {
-	ls, ok := r.h.db.Labels(ref)
-	if !ok { // created in this transaction
-		return r.series.String()
+	if ls, ok := r.h.db.Labels(ref); ok {
+		return short(ls.String())
 	}
-	return short(ls.String())
+	for _, c := range r.created {
+		if c.ref == ref && r.dec.Reset(r.proto, r.raw) == nil {
+			for n := 0; r.dec.Next(); n++ {
+				if n == c.n && r.dec.ReadLabels(&r.series) == nil {
+					return r.series.String()
+				}
+			}
+		}
+	}
+	return "a series that left"
 }
 
 // finish answers after a commit.

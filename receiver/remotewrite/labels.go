@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -190,7 +191,12 @@ func (ls *LabelSet) String() string {
 			b = append(b, "..."...)
 			break
 		}
-		b = fmt.Appendf(b, "%s=%s", short(l.Name), short(l.Value))
+		if name := l.Name; len(name) <= 64 && model.LegacyValidation.IsValidLabelName(string(name)) {
+			b = append(b, name...)
+		} else {
+			b = append(b, short(name)...)
+		}
+		b = fmt.Appendf(b, "=%s", short(l.Value))
 	}
 	return string(append(b, '}'))
 }
