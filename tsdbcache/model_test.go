@@ -239,6 +239,7 @@ func (m *modelRun) restart() {
 // check compares all that a query returns with the model. A ring that evicted
 // may lack the oldest; without late samples the rest is a suffix.
 func (m *modelRun) check(exact bool) {
+	checkPages(m.tb, m.db)
 	mint, maxt := int64(math.MinInt64), int64(math.MaxInt64)
 	if rapid.Bool().Draw(m.t, "range") {
 		mint = rapid.Int64Range(0, 1_000_000).Draw(m.t, "mint")

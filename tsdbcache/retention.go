@@ -9,8 +9,11 @@ import (
 
 const (
 	// idleScan is how often Run looks for series without new samples; one is
-	// idle, and its pages are closed, after one to two scans.
-	idleScan = 5 * time.Minute
+	// idle, and its pages are closed, after one to two scans. While more than
+	// half of the pages are open it looks more often: closing a series early
+	// wastes the rest of its pages, but room for new series counts more then.
+	idleScan     = time.Hour
+	idleScanFull = 5 * time.Minute
 	// lockSlice is how many series one hold of the lock visits.
 	lockSlice = 4096
 	// minDead is how many series must have left before a commit sweeps.
@@ -33,7 +36,7 @@ func (db *DB) Run(ctx context.Context) error {
 		}
 		now := db.opts.Now()
 		db.expire(now)
-		if d := now.Sub(scanned); d >= idleScan || d < 0 {
+		if d := now.Sub(scanned); d >= db.idleInterval() || d < 0 {
 			scanned = now
 			db.closeIdle()
 			db.sweepNow()
@@ -42,6 +45,15 @@ func (db *DB) Run(ctx context.Context) error {
 			db.opts.Logger.Error("cannot sync the ring to disk; a power cut would lose samples", "err", err)
 		}
 	}
+}
+
+func (db *DB) idleInterval() time.Duration {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if _, open, _ := db.pageCounts(); 2*open > int(db.arena.n) {
+		return idleScanFull
+	}
+	return idleScan
 }
 
 // Sync forces pages and logs to disk: the series log first, so that no page on
