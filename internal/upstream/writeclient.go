@@ -55,6 +55,21 @@ type writeSettings struct {
 	HTTPClientConfig commonconfig.HTTPClientConfig `yaml:",inline"`
 }
 
+// ParseWriteClient checks client settings without using them.
+func ParseWriteClient(settings []byte) error {
+	_, err := parseWriteSettings(settings)
+	return err
+}
+
+func parseWriteSettings(text []byte) (writeSettings, error) {
+	s := writeSettings{HTTPClientConfig: commonconfig.DefaultHTTPClientConfig}
+	if err := yaml.UnmarshalStrict(text, &s); err != nil {
+		return s, err
+	}
+	// An inlined struct is not validated while it is read.
+	return s, s.HTTPClientConfig.Validate()
+}
+
 // NewWriteClient builds Prometheus's remote-write client around our settings.
 func NewWriteClient(o WriteClientOptions) (*WriteClient, error) {
 	u, err := url.Parse(o.URL)
@@ -76,12 +91,8 @@ func NewWriteClient(o WriteClientOptions) (*WriteClient, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "Chiron"
 	}
-	s := writeSettings{HTTPClientConfig: commonconfig.DefaultHTTPClientConfig}
-	if err := yaml.UnmarshalStrict(o.YAML, &s); err != nil {
-		return nil, fmt.Errorf("cannot read the client settings of remote write %q: %w", o.Name, err)
-	}
-	// An inlined struct is not validated while it is read.
-	if err := s.HTTPClientConfig.Validate(); err != nil {
+	s, err := parseWriteSettings(o.YAML)
+	if err != nil {
 		return nil, fmt.Errorf("cannot use the client settings of remote write %q: %w", o.Name, err)
 	}
 	s.HTTPClientConfig.SetDirectory(o.Dir)

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/alecthomas/kingpin/v2"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/chironhq/chiron/internal/config"
+	"github.com/chironhq/chiron/internal/diag"
+	"github.com/chironhq/chiron/internal/upstream"
+	"github.com/chironhq/chiron/remediation/policy"
+	"github.com/chironhq/chiron/rules/lang"
+	"github.com/chironhq/chiron/rules/stream"
+)
+
+// Kinds of file that check tells apart.
+const (
+	kindConfig      = "config"
+	kindRules       = "rules"
+	kindRemediation = "remediation"
+)
+
+func checkCommand(app *kingpin.Application) (string, command) {
+	cmd := app.Command("check", "Say what is wrong in configuration, rule and policy files.\n\n"+
+		"Every problem comes with file, line, column and the nearest right word. A configuration is checked with the rule and policy "+
+		"files that it names. What kind of file it is shows from its top-level keys, or stands before the files:\n\n"+
+		"  chiron check chiron.yaml checkout.anomaly.yaml\n"+
+		"  chiron check remediation policies.yaml")
+	explain := cmd.Flag("explain", "Say for each rule how it is evaluated, and why.").Bool()
+	strict := cmd.Flag("strict", "Warnings fail as well.").Bool()
+	files := cmd.Arg("file", "Files to check, after an optional kind: config, rules or remediation.").Required().Strings()
+	return cmd.FullCommand(), func(_ context.Context, e env) error {
+		c := checker{env: e, explain: *explain}
+		kind, names := kindAndFiles(*files)
+		if len(names) == 0 {
+			return fmt.Errorf("no file after %q", kind)
+		}
+		for _, name := range names {
+			c.file(kind, name)
+		}
+		c.problems.Sort()
+		fmt.Fprint(e.stderr, c.problems)
+		if c.unreadable || c.problems.HasErrors() || *strict && len(c.problems) > 0 {
+			return errFailed
+		}
+		return nil
+	}
+}
+
+// kindAndFiles splits a leading kind off, unless a file of that name exists.
+func kindAndFiles(args []string) (kind string, files []string) {
+	if slices.Contains([]string{kindConfig, kindRules, kindRemediation}, args[0]) {
+		if _, err := os.Stat(args[0]); err != nil {
+			return args[0], args[1:]
+		}
+	}
+	return "", args
+}
+
+type checker struct {
+	env
+	explain    bool
+	problems   diag.Problems
+	unreadable bool
+}
+
+func (c *checker) file(kind, name string) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		c.unreadable = true
+		fmt.Fprintf(c.stderr, "%s: %v\n", name, err)
+		return
+	}
+	if kind == "" {
+		kind = kindOf(text)
+	}
+	before := len(c.problems)
+	var what string
+	switch kind {
+	case kindRules:
+		what = c.rules(name, text)
+	case kindRemediation:
+		set, problems := policy.Load(name, text)
+		c.problems = append(c.problems, problems...)
+		if set != nil {
+			what = plural(len(set.Policies), "policy", "policies")
+		}
+	default:
+		what = c.config(name, text)
+	}
+	if !c.problems[before:].HasErrors() {
+		fmt.Fprintf(c.stdout, "%s: ok, %s\n", name, what)
+	}
+}
+
+func (c *checker) rules(name string, text []byte) string {
+	file, problems := lang.Load(name, text)
+	c.problems = append(c.problems, problems...)
+	if problems.HasErrors() {
+		return ""
+	}
+	var record, alert, anomaly int
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			switch {
+			case r.Anomaly != nil:
+				anomaly++
+				if c.explain {
+					explainRule(c.stdout, g.Name, r.Anomaly)
+				}
+			case r.Prometheus.Alert != "":
+				alert++
+			default:
+				record++
+			}
+		}
+	}
+	return fmt.Sprintf("%d record, %d alert, %d anomaly rules", record, alert, anomaly)
+}
+
+func explainRule(w io.Writer, group string, a *lang.Anomaly) {
+	way := "queried"
+	streamed, reason := stream.Explain(a.Expr)
+	if streamed {
+		way = "streamed"
+	}
+	fmt.Fprintf(w, "%s/%s: %s: %s\n", group, a.Name, way, reason)
+}
+
+// config checks the file, what libraries make of its sections, and the rule
+// and policy files that it names.
+func (c *checker) config(name string, text []byte) string {
+	parsed, problems := config.Parse(name, text)
+	c.problems = append(c.problems, problems...)
+	if problems.HasErrors() {
+		return ""
+	}
+	wrong := func(section string, err error) {
+		if err != nil {
+			c.problems = append(c.problems, diag.Problem{File: name, Check: "config/" + section, Message: section + ": " + err.Error()})
+		}
+	}
+	if parsed.Alerting != nil {
+		wrong("alerting", upstream.ParseAlerting(upstream.Alerting{YAML: parsed.Alerting}))
+	}
+	for _, w := range parsed.RemoteWrite {
+		wrong("remote_write", upstream.ParseWriteClient(w.YAML))
+	}
+	files := c.named(name, kindRules, parsed.RuleFiles) + c.named(name, kindRemediation, parsed.Remediation.PolicyFiles)
+	return plural(files, "named file", "named files")
+}
+
+func (c *checker) named(configFile, kind string, patterns []string) (count int) {
+	for _, pattern := range patterns {
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join(filepath.Dir(configFile), pattern)
+		}
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			c.problems = append(c.problems, diag.Problem{
+				File: configFile, Severity: diag.Warning, Check: "config/no-files", Message: fmt.Sprintf("no %s file matches %q", kind, pattern),
+			})
+		}
+		for _, name := range names {
+			c.file(kind, name)
+			count++
+		}
+	}
+	return count
+}
+
+// kindOf tells the kind of a file from its top-level keys.
+func kindOf(text []byte) string {
+	var top map[string]yaml.Node
+	if yaml.Unmarshal(text, &top) == nil {
+		if _, ok := top["groups"]; ok {
+			return kindRules
+		}
+		for _, key := range []string{"guardrails", "policies"} {
+			if _, ok := top[key]; ok {
+				return kindRemediation
+			}
+		}
+	}
+	return kindConfig
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
