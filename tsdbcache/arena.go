@@ -158,7 +158,7 @@ func (a *arena) enqueue(head uint32) {
 	a.qlen++
 }
 
-// oldest takes the oldest closed chunk off the queue; newest the other end.
+// oldest takes the oldest closed chunk off the queue.
 func (a *arena) oldest() (uint32, bool) {
 	if a.qlen == 0 {
 		return 0, false

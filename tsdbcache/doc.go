@@ -30,7 +30,8 @@
 // pages (histogram.go) that is closed and evicted as one chunk. Samples that are
 // not newer than the newest of their series go to chunks of late samples, in
 // order of arrival, and are merged when read. Page headers are in page.go,
-// the logs in recordlog.go and serieslog.go, the start in recover.go.
+// the logs in recordlog.go and serieslog.go, the start in recover.go, restore.go
+// and pagefile.go.
 //
 // # Visibility
 //

@@ -31,8 +31,7 @@ const (
 	histFloat = 1 << iota
 	histStale
 	histSame
-	histHint      // two bits
-	histHintShift = 3
+	histHintShift = 3 // two bits from here on
 )
 
 // histState is what the next record of a chunk is relative to.

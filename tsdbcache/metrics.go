@@ -14,7 +14,7 @@ type counters struct {
 	created, removed          uint64
 	predicted, cached, missed uint64
 	logErrors                 uint64
-	taps, tapsDropped         uint64
+	tapDropped                uint64
 }
 
 func (n *counters) add(tx *Tx, r *Result) {
@@ -109,6 +109,7 @@ func newCollector(db *DB) *collector {
 	})
 	gauge("exemplars", "Exemplars held.", func(db *DB) float64 { return float64(len(db.ex.ring)) })
 	gauge("taps", "Open taps.", func(db *DB) float64 { return float64(len(db.taps)) })
+	counter("tap_dropped_samples_total", "Samples that a full tap did not take.", func(db *DB) float64 { return float64(db.n.tapDropped) })
 	gauge("recovery_seconds", "Time that the last start took to read back the ring.", func(db *DB) float64 { return db.rec.took.Seconds() })
 	add(prometheus.GaugeValue, "recovery_pages", "Pages found at the last start.", "result", []string{"kept", "corrupt", "orphaned"}, func(db *DB, i int) float64 {
 		return float64([]int{db.rec.kept, db.rec.corrupt, db.rec.orphaned}[i])

@@ -103,21 +103,22 @@ func (db *DB) value(slot uint32, name string) string {
 // feed queues a stored sample. DB.mu is held.
 func (db *DB) feed(slot uint32, s TapSample) {
 	for _, t := range db.taps {
-		if t.has(slot) {
-			t.push(s)
+		if t.has(slot) && !t.push(s) {
+			db.n.tapDropped++
 		}
 	}
 }
 
 // push queues a sample, or notes that it did not fit.
-func (t *Tap) push(s TapSample) {
+func (t *Tap) push(s TapSample) bool {
 	t.mu.Lock()
-	if len(t.queue) < cap(t.queue) {
-		t.queue = append(t.queue, s)
-	} else {
+	defer t.mu.Unlock()
+	if len(t.queue) == cap(t.queue) {
 		t.overflowed = true
+		return false
 	}
-	t.mu.Unlock()
+	t.queue = append(t.queue, s)
+	return true
 }
 
 // Drain calls f with every queued sample in the order of their commits and
