@@ -205,7 +205,7 @@ func (tx *Tx) commit(lim limits) (Result, error) {
 	for _, m := range tx.metas {
 		db.meta.set(m.family, m.m)
 	}
-	res.Examples = tx.examples
+	res.Examples = append([]Refusal(nil), tx.examples...) // tx goes back to the pool
 	db.n.add(tx, &res)
 	db.maybeSweep()
 	return res, nil
