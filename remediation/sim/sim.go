@@ -165,7 +165,7 @@ func (c *Cluster) Settle() {
 	slices.Sort(keys)
 	for _, k := range keys {
 		o := c.objects[k]
-		if o.w.Generation == 0 {
+		if o == nil || o.w.Generation == 0 {
 			continue
 		}
 		o.w.Observed = o.w.Generation
