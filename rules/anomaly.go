@@ -33,11 +33,12 @@ type anomalyRule struct {
 	key     string // identity of its models over reloads and restarts
 	lookups lookups
 
-	mu        sync.Mutex // held by an evaluation, by the saver and by status
+	selector *stream.Selector // nil: queried; of the group's loop and, when that has ended, of close
+
+	mu        sync.Mutex // held while models step, by the saver and by status; never while a query runs
 	series    map[string]*tracked
-	selector  *stream.Selector // nil: queried
-	lastEval  int64            // milliseconds of the newest evaluation; 0: none
-	overLimit error            // set while the rule returns more than its limit
+	lastEval  int64 // milliseconds of the newest evaluation; 0: none
+	overLimit error // set while the rule returns more than its limit
 	status    ruleStatus
 }
 
@@ -94,13 +95,13 @@ func (r *anomalyRule) String() string {
 // says so.
 func (r *anomalyRule) Eval(ctx context.Context, offset time.Duration, ts time.Time, query upstream.RuleQueryFunc, _ *url.URL, _ int) (promql.Vector, error) {
 	at := ts.Add(-offset)
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	in, err := r.vector(ctx, at, query)
 	if err != nil {
 		return nil, err
 	}
 	t := at.UnixMilli()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	out, over, err := r.step(in, t, true)
 	if err != nil {
 		return nil, err
@@ -254,10 +255,8 @@ func (r *anomalyRule) take(from *anomalyRule) {
 	from.series = map[string]*tracked{}
 }
 
-// close gives the tap back.
+// close gives the tap back, when no evaluation can come any more.
 func (r *anomalyRule) close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.selector != nil {
 		r.selector.Close()
 		r.selector = nil

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 )
@@ -40,9 +41,15 @@ type savedSeries struct {
 
 // save writes all models to the state file, atomically.
 func (m *Manager) save() error {
+	m.mu.Lock()
+	groups, loaded := slices.Clone(m.groups), m.restored
+	m.mu.Unlock()
+	if !loaded {
+		return nil // what was saved is not taken over yet and must stay
+	}
 	b := []byte(stateMagic)
 	var rules []*anomalyRule
-	for _, g := range m.snapshotGroups() {
+	for _, g := range groups {
 		rules = append(rules, g.anomalies...)
 	}
 	b = binary.AppendUvarint(b, uint64(len(rules)))
