@@ -63,6 +63,9 @@ func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang
 	return g, nil
 }
 
+// key tells groups apart over reloads.
+func (g *group) key() string { return g.File() + "\x00" + g.Name() }
+
 // start runs the group until stop.
 func (g *group) start(ctx context.Context) {
 	ctx, g.cancel = context.WithCancel(ctx)
@@ -133,16 +136,35 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// burial is a group that has gone and whose series have not ended yet.
+type burial struct {
+	group  *group
+	cancel context.CancelFunc
+	done   chan struct{}
+	off    bool // called off in time; read it behind done
+}
+
+// callOff reports whether the group's series still go on.
+func (b *burial) callOff() bool {
+	b.cancel()
+	<-b.done
+	return b.off
+}
+
 // bury ends the series of a group that has gone, two intervals later, so that
 // a group that was only renamed has written its own by then. An empty
 // successor inherits the series and marks them stale.
-func (g *group) bury(ctx context.Context) {
+func (b *burial) bury(ctx context.Context) {
+	defer close(b.done)
+	g := b.group
 	heir := g.env.NewGroup(upstream.RuleGroupOptions{Name: g.Name(), File: g.File(), Interval: g.Interval()})
 	heir.CopyState(g.RuleGroup)
 	g.env.Forget(g.RuleGroup)
 	now := time.Now()
-	if sleep(ctx, 2*g.Interval()) {
-		heir.Eval(context.WithoutCancel(ctx), now)
-		g.env.Forget(g.RuleGroup)
+	if !sleep(ctx, 2*g.Interval()) {
+		b.off = true
+		return
 	}
+	heir.Eval(context.WithoutCancel(ctx), now)
+	g.env.Forget(g.RuleGroup)
 }

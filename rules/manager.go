@@ -66,6 +66,7 @@ type Manager struct {
 	saved    map[string]savedRule
 	running  context.Context // nil before Run and after it
 	restored bool
+	buried   map[string]*burial // by key of the group, until its series have ended
 	burials  sync.WaitGroup
 }
 
@@ -87,7 +88,7 @@ func NewManager(o Options) (*Manager, error) {
 	if o.Notify == nil {
 		o.Notify = func(context.Context, string, ...*upstream.RuleAlert) {}
 	}
-	m := &Manager{o: o}
+	m := &Manager{o: o, buried: map[string]*burial{}}
 	m.metrics = newMetrics(o.Registerer, m)
 	var err error
 	m.env, err = upstream.NewRuleEnvironment(upstream.RuleEnvironmentOptions{
@@ -183,11 +184,11 @@ func (m *Manager) Update(patterns []string, s Settings) (diag.Problems, error) {
 func (m *Manager) replace(old, groups []*group) {
 	before := map[string]*group{}
 	for _, g := range old {
-		before[g.File()+"\x00"+g.Name()] = g
+		before[g.key()] = g
 	}
 	var begin []*group
 	for i, g := range groups {
-		key := g.File() + "\x00" + g.Name()
+		key := g.key()
 		o := before[key]
 		delete(before, key)
 		switch {
@@ -201,6 +202,7 @@ func (m *Manager) replace(old, groups []*group) {
 			o.close()
 		default:
 			g.inheritSaved(m.saved)
+			m.exhume(g)
 		}
 		begin = append(begin, g)
 	}
@@ -210,18 +212,41 @@ func (m *Manager) replace(old, groups []*group) {
 	for _, g := range before {
 		g.stop()
 		g.close()
-		if ctx := m.running; ctx != nil {
-			m.burials.Add(1)
-			go func() {
-				defer m.burials.Done()
-				g.bury(ctx)
-			}()
+		if m.running != nil {
+			m.bury(g)
 		}
 	}
 	if m.running != nil {
 		for _, g := range begin {
 			g.start(m.running)
 		}
+	}
+}
+
+// bury lets a group's series end. The lock is held.
+func (m *Manager) bury(g *group) {
+	ctx, cancel := context.WithCancel(m.running)
+	b := &burial{group: g, cancel: cancel, done: make(chan struct{})}
+	m.buried[g.key()] = b
+	m.burials.Go(func() {
+		defer cancel()
+		b.bury(ctx)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.buried[g.key()] == b {
+			delete(m.buried, g.key())
+		}
+	})
+}
+
+// exhume hands over to a group that was gone for less than its burial takes.
+func (m *Manager) exhume(g *group) {
+	m.mu.Lock()
+	b := m.buried[g.key()]
+	m.mu.Unlock()
+	if b != nil && b.callOff() {
+		g.CopyState(b.group.RuleGroup)
+		g.inherit(b.group)
 	}
 }
 

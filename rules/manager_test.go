@@ -254,6 +254,39 @@ func TestASeriesThatEndsAndAGroupThatGoesAreMarkedStale(t *testing.T) {
 	})
 }
 
+// A change that is reverted before the series have ended leaves no trace but
+// the evaluations that were left out.
+func TestAGroupThatComesBackGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		rules := one + `
+      - alert: Loud
+        expr: hum > 100
+        for: 4m
+`
+		w.begin(rules)
+		loud := func(time.Time) float64 { return 200 }
+		w.live(3*time.Minute, loud, `hum`)
+		if _, err := w.m.Update(w.files(), Settings{Interval: 10 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		w.live(10*time.Second, loud, `hum`)
+		if _, err := w.m.Update(w.files(rules), Settings{Interval: 10 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		w.live(time.Minute+20*time.Second, loud, `hum`)
+		_, values := w.history(labels.MustNewMatcher(labels.MatchEqual, "__name__", "anomaly_score"))
+		for _, v := range values {
+			if value.IsStaleNaN(math.Float64frombits(v)) {
+				t.Error("marked stale though it came back")
+			}
+		}
+		if got := w.query(`ALERTS{alertname="Loud", alertstate="firing"}`); len(got) != 1 {
+			t.Errorf("the three minutes before are forgotten: %v", w.query("ALERTS"))
+		}
+	})
+}
+
 func TestABadFileChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
