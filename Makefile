@@ -1,0 +1,78 @@
+# Everything a fresh machine with Go and a C compiler (for the race detector)
+# needs to build, run and test Chiron. `make` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TOOLS    := $(or $(CHIRON_TOOLS_DIR),.tools)
+PKG      := ./...
+BENCH    ?= .
+COUNT    ?= 1
+FUZZTIME ?= 10s
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+INFO     := github.com/prometheus/common/version
+LDFLAGS  := -s -w -X $(INFO).Version=$(VERSION) -X $(INFO).Revision=$(REVISION)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## bin/chiron
+	@echo "building bin/chiron (the first time takes some minutes)"
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/chiron ./cmd/chiron
+
+.PHONY: run
+run: build ## start Chiron watching itself; needs no other service
+	@exec bin/chiron serve --config.file=deploy/examples/chiron.yaml
+
+.PHONY: test
+test: lint test-short race ## everything: lint, the quick part, then all with -race and real peers
+
+.PHONY: test-short
+test-short: ## the quick part: no other process is needed
+	go test -short $(PKG)
+
+.PHONY: race
+race: tools-prom tools-kube ## all tests with the race detector and real peers
+	@command -v $${CC:-cc} >/dev/null || { echo "the race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
+	CGO_ENABLED=1 go test -race -timeout 30m $(PKG)
+
+.PHONY: e2e
+e2e: tools-prom tools-kube ## only the loop as one test
+	go test -count=1 -v -timeout 20m ./internal/e2e
+
+.PHONY: lint
+lint: tools-lint ## gofmt, go vet and golangci-lint
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted; run make fmt:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(TOOLS)/bin/golangci-lint run --timeout 30m $(PKG)
+
+.PHONY: fmt
+fmt: tools-lint ## format all Go files
+	$(TOOLS)/bin/golangci-lint fmt $(PKG)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (default 10s)
+	@for pkg in $$(go list $(PKG)); do \
+		for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## benchmarks, ready for benchstat: BENCH=pattern COUNT=10
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 60m ./bench/... ./tsdbcache/... ./receiver/... ./rules/...
+
+.PHONY: tools
+tools: ## real peers and development tools, built from the Go module proxy into .tools
+	@tools/build
+
+.PHONY: tools-prom tools-kube tools-lint
+tools-prom tools-kube tools-lint: tools-%:
+	@tools/build $*
+
+.PHONY: clean
+clean: ## remove what was built, tools included
+	rm -rf bin .tools
