@@ -58,7 +58,7 @@ type Restore struct {
 // restartedAt is the annotation that kubectl rollout restart sets, too.
 const restartedAt = "kubectl.kubernetes.io/restartedAt"
 
-// preconditions puts uid and resourceVersion into a merge patch.
+// patch is a merge patch with uid and resourceVersion as preconditions.
 func patch(o Object, spec any) json.RawMessage {
 	b, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": o.UID, "resourceVersion": o.ResourceVersion},

@@ -62,6 +62,8 @@ func (w *Workload) Settled() (bool, string) {
 	switch {
 	case w.Observed < w.Generation:
 		return false, fmt.Sprintf("%s: its controller has not seen the last change", w.Object)
+	case w.ScaledBy != nil && w.Replicas > 0 && w.Replicas < w.ScaledBy.Min:
+		return false, fmt.Sprintf("%s: its autoscaler has not raised it to %d yet", w.Object, w.ScaledBy.Min)
 	case w.Updated < w.Replicas:
 		return false, fmt.Sprintf("%s: %d of %d pods are updated", w.Object, w.Updated, w.Replicas)
 	case w.Current > w.Replicas:

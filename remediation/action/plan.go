@@ -122,6 +122,9 @@ func planScale(t *Target, spec Spec) (*Change, error) {
 		if h.ManagedBy != "" {
 			return nil, fmt.Errorf("%s belongs to %s, which would take the change back: %w", h.Object, h.ManagedBy, ErrUnsuitable)
 		}
+		if w.Replicas == 0 {
+			return nil, fmt.Errorf("%s is scaled to zero, which switches %s off: %w", w.Object, h.Object, ErrUnsuitable)
+		}
 		o, field, now = h.Object, "minReplicas", h.Min
 	}
 	want := min(max(int(math.Ceil(spec.Replicas)), spec.Min), spec.Max)

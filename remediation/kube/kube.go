@@ -56,6 +56,10 @@ func New(o Options) (*Cluster, error) {
 	if cfg.QPS == 0 {
 		cfg.QPS, cfg.Burst = 20, 40
 	}
+	return fromConfig(cfg)
+}
+
+func fromConfig(cfg *rest.Config) (*Cluster, error) {
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a Kubernetes client: %w", err)

@@ -330,3 +330,10 @@ func (c *Cluster) write(o *object, op action.Op) error {
 	c.writes = append(c.writes, op)
 	return nil
 }
+
+// Touch gives an object another version.
+func (c *Cluster) Touch(o action.Object) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.touch(c.objects[o.Key()])
+}
