@@ -24,7 +24,7 @@ import (
 //	alert [resolved] [age=5m] [ended=1m] label=value ...
 //	deliver truncated=n    many alerts: one a line of the input
 //	advance 5m
-//	crash before|after     of the next write
+//	crash before|after     of the next write; what happens to the cluster meanwhile is the input
 //	restart
 //	counts             what the messages said so far
 //	run id             as `chiron runs` shows it
@@ -84,7 +84,10 @@ func (w *world) command(t *testing.T, d *datadriven.TestData) string {
 		w.advance(by)
 		return w.flush()
 	case "crash":
-		w.crash = d.CmdArgs[0].Key
+		w.crash, w.dead = d.CmdArgs[0].Key, nil
+		if line := strings.Fields(d.Input); len(line) > 0 {
+			w.dead = func() { w.cluster(t, line) }
+		}
 		return "ok\n"
 	case "restart":
 		w.restart()

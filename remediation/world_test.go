@@ -30,6 +30,7 @@ type world struct {
 	episodes map[string][]byte
 	log      []string
 	crash    string // "before" or "after" the next Act
+	dead     func() // what happens to the cluster before the process is back
 	counts   map[string]int
 }
 
@@ -95,8 +96,11 @@ func (w *world) step(ev Event) {
 		for _, f := range effects {
 			answer, crashed := w.carryOut(f)
 			if crashed {
-				w.restart()
 				w.log = append(w.log, "crash")
+				if w.dead != nil {
+					w.dead()
+				}
+				w.restart()
 				pending = []Event{Tick{}}
 				break
 			}
