@@ -252,12 +252,27 @@ func writeError(op action.Op, err error) error {
 		return nil
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%s: %w", op.Object, action.ErrNotFound)
-	case apierrors.IsConflict(err):
+	case apierrors.IsConflict(err), anotherUID(err):
 		return fmt.Errorf("%s: %w: %v", op.Object, action.ErrChanged, err)
 	case errors.As(err, &status) && status.Status().Code >= 400 && status.Status().Code < 500 && !apierrors.IsTimeout(err):
 		return fmt.Errorf("%s: %w: %v", op.Object, action.ErrRefused, err)
 	}
 	return fmt.Errorf("cannot write to %s: %w", op.Object, err)
+}
+
+// anotherUID reports the answer to a patch that names the uid of an object that
+// has been made anew: the API server takes it for an attempt to change the uid.
+func anotherUID(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return false
+	}
+	for _, c := range status.Status().Details.Causes {
+		if c.Field == "metadata.uid" {
+			return true
+		}
+	}
+	return false
 }
 
 func object(kind string, m metav1.ObjectMeta) action.Object {
