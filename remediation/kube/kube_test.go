@@ -1,5 +1,3 @@
-//go:build apiserver
-
 package kube
 
 import (
@@ -27,18 +25,17 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/chironhq/chiron/internal/testenv"
 	"github.com/chironhq/chiron/remediation/action"
 	"github.com/chironhq/chiron/remediation/clustertest"
 )
 
+func TestMain(m *testing.M) { testenv.Main(m) }
+
 // server is the API server to test against, as its administrator.
 func server(t *testing.T) *rest.Config {
 	t.Helper()
-	path := os.Getenv("CHIRON_TEST_KUBECONFIG")
-	if path == "" {
-		t.Fatal("CHIRON_TEST_KUBECONFIG names no kubeconfig")
-	}
-	cfg, err := clientcmd.BuildConfigFromFlags("", path)
+	cfg, err := clientcmd.BuildConfigFromFlags("", testenv.Kube(t).Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,22 +223,10 @@ func (l *lab) Touch(o action.Object) {
 	l.must(err)
 }
 
-// Settle waits for the controllers. Where no kubelet, real or played, takes a
-// pod, its status is set here.
+// Settle waits for the controllers and the played kubelet.
 func (l *lab) Settle(kind, name string) {
 	l.t.Helper()
 	l.eventually(kind+" "+name+" as wanted", func(ctx context.Context) bool {
-		pods, err := l.admin.CoreV1().Pods(l.ns).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return false
-		}
-		for i := range pods.Items {
-			if p := &pods.Items[i]; p.Spec.NodeName == "" && !ready(p) && p.DeletionTimestamp == nil {
-				p.Status.Phase = corev1.PodRunning
-				p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()})
-				_, _ = l.admin.CoreV1().Pods(l.ns).UpdateStatus(ctx, p, metav1.UpdateOptions{}) // a conflict is tried again
-			}
-		}
 		t, err := l.cluster.Resolve(ctx, action.Object{Kind: kind, Namespace: l.ns, Name: name})
 		if err != nil {
 			return false
