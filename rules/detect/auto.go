@@ -12,7 +12,7 @@ import (
 type AutoConfig struct {
 	// Location is where days and weeks begin. nil: UTC.
 	Location *time.Location
-	// WarmUp is how many points are profiled before the first choice. 0: 60.
+	// WarmUp is how many points are profiled before the first choice. 0: 30.
 	WarmUp int
 }
 
@@ -28,12 +28,13 @@ const (
 // Auto looks at a series while it warms up and chooses one of zscore, mad,
 // seasonal and holtwinters; when the history has become long enough to show a
 // season it looks again. Monotone counters are modelled by their increase a
-// second. Its score is calibrated by the series' own past.
+// second. The model is one of four looks at a value, whose scores are calibrated
+// by the series' own past.
 type Auto struct {
 	c     AutoConfig
 	past  history
 	model Model
-	rare  calibrator
+	looks looks
 
 	choice  byte
 	season  int64  // milliseconds, of choiceHoltWinters
@@ -44,9 +45,6 @@ type Auto struct {
 	rises   int64
 	next    int64 // length of history at which to look again, milliseconds
 	raw     Point // newest point as received
-
-	border float64 // deviation that scores 1, of rare
-	since  int64   // points since border was measured
 }
 
 // NewAuto makes a model that has yet to choose.
@@ -55,12 +53,12 @@ func NewAuto(c AutoConfig) (*Auto, error) {
 		c.Location = time.UTC
 	}
 	if c.WarmUp == 0 {
-		c.WarmUp = 60
+		c.WarmUp = 30
 	}
 	if c.WarmUp < minPoints {
 		return nil, fmt.Errorf("cannot make an auto model: a warm-up of %d points is shorter than %d", c.WarmUp, minPoints)
 	}
-	return &Auto{c: c, border: 1}, nil
+	return &Auto{c: c, looks: newLooks()}, nil
 }
 
 // Name is auto with the choice, once there is one.
@@ -114,20 +112,21 @@ func increase(before, p Point) float64 {
 	return (p.V - before.V) / seconds
 }
 
-// Score is the model's deviation against how far deviations of this series
-// have gone.
+// Score joins the looks at p: how rare is such a deviation in this series' own
+// past. The expectation is the model's; the band is where the score is 1.
 func (m *Auto) Score(p Point) Verdict {
 	s := m.State()
 	if s != Ready {
 		return unknown(s)
 	}
-	v := m.model.Score(Point{p.T, m.value(p)})
+	x := m.value(p)
+	v := m.model.Score(Point{p.T, x})
 	if math.IsNaN(v.Score) {
 		return unknown(s)
 	}
-	v.Score /= m.border
-	v.Lower = v.Expected - (v.Expected-v.Lower)*m.border
-	v.Upper = v.Expected + (v.Upper-v.Expected)*m.border
+	views := m.looks.views(v.Expected)
+	v.Score = score(&views, x, v.Expected)
+	v.Lower, v.Upper = edge(&views, v.Expected, -1), edge(&views, v.Expected, 1)
 	if m.counter { // the band in terms of what is received
 		seconds := float64(p.T-m.raw.T) / 1000
 		for _, edge := range []*float64{&v.Expected, &v.Lower, &v.Upper} {
@@ -156,14 +155,15 @@ func (m *Auto) Learn(p Point, weight float64) {
 	if math.IsNaN(x.V) {
 		return
 	}
-	if m.model != nil && m.model.State() == Ready {
-		if v := m.model.Score(x); !math.IsNaN(v.Score) {
-			m.rare.learn(min(v.Score, m.border*4), weight)
-			if m.since++; m.since >= 16 {
-				m.border, m.since = m.rare.border(), 0
-			}
-		}
+	expected := math.NaN()
+	if m.model != nil {
+		expected = m.model.Score(x).Expected
 	}
+	steps := 1.0
+	if m.past.step > 0 {
+		steps = min(float64(x.T-m.past.last)/m.past.step, looksWide)
+	}
+	m.looks.learn(x.V, expected, steps, weight)
 	m.past.add(x, max(weight, 1e-3))
 	if m.model != nil {
 		m.model.Learn(x, weight)
@@ -203,7 +203,7 @@ func (m *Auto) choose() {
 			model.Learn(Point{m.past.middleOf(i), v}, 1)
 		}
 	}
-	m.rare, m.border, m.since = calibrator{}, 1, 0
+	m.looks.renewModel()
 }
 
 // isCounter tells a counter from a gauge: it rises, falls next to never, and
@@ -215,7 +215,7 @@ func (m *Auto) isCounter() bool {
 // becomeCounter starts the past again in terms of the rate.
 func (m *Auto) becomeCounter() {
 	raw := m.raw
-	*m = Auto{c: m.c, counter: true, n: 1, raw: raw, border: 1}
+	*m = Auto{c: m.c, counter: true, n: 1, raw: raw, looks: newLooks()}
 }
 
 // seasons are the lengths that people and machines live by, with how many of
@@ -299,15 +299,14 @@ func (m *Auto) build(choice byte, season int64) (Model, error) {
 
 // AppendBinary appends the state: profile, choice and the chosen model.
 func (m *Auto) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idAuto, 1)
+	w := newWriter(b, idAuto, 2)
 	m.past.write(w)
-	m.rare.write(w)
+	m.looks.write(w)
 	w.bool(m.counter)
-	for _, v := range []int64{m.n, m.falls, m.rises, m.next, m.raw.T, m.since, int64(m.choice), m.season} {
+	for _, v := range []int64{m.n, m.falls, m.rises, m.next, m.raw.T, int64(m.choice), m.season} {
 		w.int(v)
 	}
 	w.float(m.raw.V)
-	w.float(m.border)
 	w.int(int64(len(m.reason)))
 	w.b = append(w.b, m.reason...)
 	if m.model == nil {
@@ -331,20 +330,20 @@ func (m *Auto) step() float64 {
 
 // UnmarshalBinary restores the state.
 func (m *Auto) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idAuto, 1)
+	r := newReader(b, idAuto, 2)
 	m.past.read(r)
-	m.rare.read(r)
+	m.looks.read(r)
 	m.counter = r.bool()
-	var f [8]int64
+	var f [7]int64
 	for i := range f {
 		f[i] = r.int()
 	}
-	m.n, m.falls, m.rises, m.next, m.raw.T, m.since = f[0], f[1], f[2], f[3], f[4], f[5]
-	m.season = f[7]
-	m.raw.V, m.border = r.float(), r.float()
+	m.n, m.falls, m.rises, m.next, m.raw.T = f[0], f[1], f[2], f[3], f[4]
+	m.season = f[6]
+	m.raw.V = r.float()
 	m.reason = r.text(200)
 	m.model = nil
-	if m.choice = byte(f[6]); f[6] < 0 || f[6] > int64(choiceHoltWinters) {
+	if m.choice = byte(f[5]); f[5] < 0 || f[5] > int64(choiceHoltWinters) {
 		r.fail("an unknown choice")
 	}
 	if r.err == nil && m.choice != choiceNone {

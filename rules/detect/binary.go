@@ -8,7 +8,7 @@ import (
 )
 
 // Model states are a byte that names the model, a byte with the version of its
-// layout, and the fields in order: floats as 8 bytes little endian, integers as
+// layout, and the fields in order: floats as 8 bytes, or 4, little endian, integers as
 // varints, slices after their length.
 const (
 	idZScore byte = iota + 1
@@ -45,6 +45,13 @@ func (w *writer) floats(vs []float64) {
 	w.int(int64(len(vs)))
 	for _, v := range vs {
 		w.float(v)
+	}
+}
+
+func (w *writer) float32s(vs []float32) {
+	w.int(int64(len(vs)))
+	for _, v := range vs {
+		w.b = binary.LittleEndian.AppendUint32(w.b, math.Float32bits(v))
 	}
 }
 
@@ -110,6 +117,19 @@ func (r *reader) floats(into []float64) {
 	for i := range into {
 		into[i] = r.float()
 	}
+}
+
+// float32s fills a slice of a known length.
+func (r *reader) float32s(into []float32) {
+	n := r.int()
+	if n != int64(len(into)) || 4*n > int64(len(r.b)) {
+		r.fail(fmt.Sprintf("%d values where there must be %d", n, len(into)))
+		return
+	}
+	for i := range into {
+		into[i] = math.Float32frombits(binary.LittleEndian.Uint32(r.b[4*i:]))
+	}
+	r.b = r.b[4*n:]
 }
 
 // index reads a number from 0 to below n.

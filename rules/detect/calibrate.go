@@ -8,9 +8,18 @@ import "math"
 // whose exponent is Hill's estimate (B. Hill, A simple general approach to
 // inference about the tail of a distribution, Annals of Statistics 3 (1975)),
 // so a series with a heavy tail needs a larger deviation for the same score.
+// A score is the logarithm of the tail probability against that of
+// borderRarity.
 type calibrator struct {
-	bins  [calibrationBins]float64 // weight by deviation, logarithmic
+	bins  [calibrationBins]float32 // points by deviation, logarithmic
 	total float64
+	since int64 // points since the tail was measured
+
+	begin float64 // deviation where the tail begins
+	mean  float64 // Hill's mean logarithm beyond begin
+	share float64 // probability of the tail
+
+	atBegin, at1 float64 // score at begin, deviation that scores 1; of the three above
 }
 
 const (
@@ -18,13 +27,30 @@ const (
 	calibrationLow  = 1.0 / 64 // deviations from here on are told apart
 	binsPerOctave   = 4
 	// calibrationMemory is how many points the past weighs as most.
-	calibrationMemory = 4000
-	// borderRarity is the probability that maps to a score of 1: at a point a
-	// minute some five a year, were the past a perfect guide.
-	borderRarity = 1e-5
+	calibrationMemory = 10000
+	// borderRarity is the tail probability that maps to a score of 1 in one
+	// look. The looks of Auto have to agree to some degree, so that joint
+	// scores above 1 are rarer than this.
+	borderRarity = 2e-3
 	// tailShare is the part of the past that counts as its tail.
 	tailShare = 0.02
+	// measureEvery is after how many points the tail is measured again.
+	measureEvery = 16
+	// leastBegin is the smallest deviation that can count as tail.
+	leastBegin = 0.5
 )
+
+// Prior: until a series has shown what it is like itself, its tail falls by e
+// with each 20 % of deviation, as if priorTail points of the tail and
+// priorPoints points in all had been seen.
+const (
+	priorMean   = 0.2
+	priorTail   = 4
+	priorPoints = 100
+	priorBegin  = 2
+)
+
+var logBorder = math.Log(borderRarity)
 
 func bin(deviation float64) int {
 	if !(deviation > calibrationLow) {
@@ -33,8 +59,8 @@ func bin(deviation float64) int {
 	return min(1+int(binsPerOctave*math.Log2(deviation/calibrationLow)), calibrationBins-1)
 }
 
-// edge is the lower edge of a bin.
-func edge(i int) float64 {
+// binEdge is the lower edge of a bin.
+func binEdge(i int) float64 {
 	if i == 0 {
 		return 0
 	}
@@ -42,7 +68,7 @@ func edge(i int) float64 {
 }
 
 // learn takes a deviation in.
-func (c *calibrator) learn(deviation, weight float64) {
+func (c *calibrator) learn(deviation float64) {
 	if c.total >= calibrationMemory {
 		const keep = 0.5
 		for i := range c.bins {
@@ -50,47 +76,75 @@ func (c *calibrator) learn(deviation, weight float64) {
 		}
 		c.total *= keep
 	}
-	c.bins[bin(deviation)] += weight
-	c.total += weight
+	c.bins[bin(deviation)]++
+	c.total++
+	if c.since++; c.since >= measureEvery {
+		c.since = 0
+		c.measure()
+	}
 }
 
-// priorPoints is the weight of the assumption that a series is like most
-// until it has shown what it is like itself.
-const priorPoints = 50
-
-// border is the deviation that maps to a score of 1, at least the model's own
-// border: what a model calls normal stays normal.
-func (c *calibrator) border() float64 {
-	// quantile of the tail's begin
+// measure fits the tail.
+func (c *calibrator) measure() {
 	at, above := calibrationBins-1, 0.0
 	for ; at > 0; at-- {
-		if above+c.bins[at] > tailShare*c.total {
+		if above+float64(c.bins[at]) > tailShare*c.total {
 			break
 		}
-		above += c.bins[at]
+		above += float64(c.bins[at])
 	}
-	begin := max(edge(at+1), 0.5)
+	c.begin = max(binEdge(at+1), leastBegin)
 	var logs, n float64
 	for i := at + 1; i < calibrationBins; i++ {
-		if middle := edge(i) * math.Exp2(0.5/binsPerOctave); middle > begin {
-			logs += c.bins[i] * math.Log(middle/begin)
-			n += c.bins[i]
+		if middle := binEdge(i) * math.Exp2(0.5/binsPerOctave); c.bins[i] > 0 && middle > c.begin {
+			logs += float64(c.bins[i]) * math.Log(middle/c.begin)
+			n += float64(c.bins[i])
 		}
 	}
-	// Prior: a tail that falls by e with each 15 % of deviation.
-	const priorMean, priorWeight = 0.15, 4
-	mean := (logs + priorMean*priorWeight) / (n + priorWeight)
-	share := max(above, 0.5*tailShare) / max(c.total, 1)
-	share = (share*c.total + tailShare*priorPoints) / (c.total + priorPoints)
-	return max(begin*math.Exp(mean*math.Log(max(share/borderRarity, 1))), 1)
+	c.mean = (logs + priorMean*priorTail) / (n + priorTail)
+	c.share = (max(above, 0.5*tailShare*c.total) + tailShare*priorPoints) / (c.total + priorPoints)
+	c.derive()
 }
 
+// derive works out what every score needs from the measured tail.
+func (c *calibrator) derive() {
+	c.atBegin = math.Log(c.share) / logBorder
+	c.at1 = c.begin * math.Exp(c.mean*(math.Log(c.share)-logBorder))
+}
+
+// prior is the calibrator of a series that has shown nothing yet.
+func prior() calibrator {
+	c := calibrator{begin: priorBegin, mean: priorMean, share: tailShare}
+	c.derive()
+	return c
+}
+
+// score is 1 where the tail probability is borderRarity and grows with its
+// logarithm; up to the tail's begin it grows in proportion to the deviation.
+func (c *calibrator) score(deviation float64) float64 {
+	if deviation < c.begin {
+		return c.atBegin * deviation / c.begin
+	}
+	return c.atBegin - math.Log(deviation/c.begin)/(c.mean*logBorder)
+}
+
+// border is the deviation that scores 1.
+func (c *calibrator) border() float64 { return c.at1 }
+
 func (c *calibrator) write(w *writer) {
-	w.floats(c.bins[:])
-	w.float(c.total)
+	w.float32s(c.bins[:])
+	w.int(c.since)
+	w.floats([]float64{c.total, c.begin, c.mean, c.share})
 }
 
 func (c *calibrator) read(r *reader) {
-	r.floats(c.bins[:])
-	c.total = r.float()
+	r.float32s(c.bins[:])
+	c.since = r.int()
+	var f [4]float64
+	r.floats(f[:])
+	c.total, c.begin, c.mean, c.share = f[0], f[1], f[2], f[3]
+	if r.err == nil && !(c.begin > 0 && c.mean > 0 && c.share > 0 && c.share < 1) {
+		r.fail("a tail that cannot be")
+	}
+	c.derive()
 }
