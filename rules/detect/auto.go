@@ -12,7 +12,7 @@ import (
 type AutoConfig struct {
 	// Location is where days and weeks begin. nil: UTC.
 	Location *time.Location
-	// WarmUp is how many points are profiled before the first choice. 0: 30.
+	// WarmUp is how many points are profiled before the first choice. 0: 20.
 	WarmUp int
 }
 
@@ -53,7 +53,7 @@ func NewAuto(c AutoConfig) (*Auto, error) {
 		c.Location = time.UTC
 	}
 	if c.WarmUp == 0 {
-		c.WarmUp = 30
+		c.WarmUp = 20
 	}
 	if c.WarmUp < minPoints {
 		return nil, fmt.Errorf("cannot make an auto model: a warm-up of %d points is shorter than %d", c.WarmUp, minPoints)

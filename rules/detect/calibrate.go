@@ -31,7 +31,7 @@ const (
 	// borderRarity is the tail probability that maps to a score of 1 in one
 	// look. The looks of Auto have to agree to some degree, so that joint
 	// scores above 1 are rarer than this.
-	borderRarity = 2e-3
+	borderRarity = 1.6e-3
 	// tailShare is the part of the past that counts as its tail.
 	tailShare = 0.02
 	// measureEvery is after how many points the tail is measured again.

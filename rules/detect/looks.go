@@ -39,7 +39,7 @@ const (
 	looksDamped = 0.3
 	// clipped bounds what a calibrator learns, in borders: how far beyond the
 	// border a deviation lies says nothing about the tail inside.
-	clipped = 3
+	clipped = 1.5
 )
 
 func newLooks() looks {
@@ -100,6 +100,9 @@ func (w *view) counts(i int) bool {
 // high, or the other way round, contradicts and adds nothing: so the score
 // grows with the deviation from the model's expectation.
 func score(views *[lookCount]view, v, expected float64) float64 {
+	if v == expected {
+		return 0
+	}
 	var top, sum, n float64
 	for i := range views {
 		w := &views[i]
@@ -107,7 +110,7 @@ func score(views *[lookCount]view, v, expected float64) float64 {
 			continue
 		}
 		n++
-		if (v > expected) != (v > w.center) && v != expected {
+		if (v > expected) != (v > w.center) {
 			continue
 		}
 		s := w.rare.score(w.deviation(v))

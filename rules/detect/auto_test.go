@@ -1,0 +1,163 @@
+package detect
+
+import (
+	"math"
+	"math/rand"
+	"strings"
+	"testing"
+	"time"
+)
+
+// series feeds n points a step apart into an auto model under a scorer and
+// returns both with the time of the next point.
+func series(n int, step time.Duration, value func(i int) float64) (*Scorer, *Auto, int64) {
+	m := must(NewAuto(AutoConfig{}))
+	s := NewScorer(m, ScorerConfig{})
+	for i := range n {
+		s.Step(Point{int64(i) * step.Milliseconds(), value(i)})
+	}
+	return s, m, int64(n) * step.Milliseconds()
+}
+
+func TestAutoChooses(t *testing.T) {
+	rnd := rand.New(rand.NewSource(11))
+	day := func(i int) float64 { return 100 + 30*math.Sin(2*math.Pi*float64(i)/288) + rnd.NormFloat64() }
+	f := func(name string, n int, value func(i int) float64, want string) {
+		t.Helper()
+		_, m, _ := series(n, 5*time.Minute, value)
+		if got := m.Choice(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %s", name, got, want)
+		}
+	}
+	f("too short", 10, day, "learning")
+	f("noise", 500, func(int) float64 { return 10 + rnd.NormFloat64() }, "zscore: no season")
+	f("a constant", 500, func(int) float64 { return 7 }, "mad: constant")
+	f("noise with outliers", 500, func(i int) float64 {
+		if i%16 == 0 {
+			return 200 + 50*rnd.Float64()
+		}
+		return 10 + rnd.NormFloat64()
+	}, "mad: ")
+	f("a day", 4*288, day, "seasonal: a day is like the day before")
+	f("an hour", 300, func(i int) float64 {
+		return 100 + 30*math.Sin(2*math.Pi*float64(i)/12) + rnd.NormFloat64()
+	}, "holtwinters: an hour is like the hour before")
+	total := 0.0
+	f("a counter", 500, func(int) float64 { total += 100 + 5*rnd.NormFloat64(); return total }, "zscore of the rate")
+}
+
+func TestAutoScoresACounterByItsRate(t *testing.T) {
+	rnd, total := rand.New(rand.NewSource(12)), 0.0
+	s, _, at := series(600, time.Minute, func(int) float64 { total += 60 + rnd.NormFloat64(); return total })
+	if v := s.Step(Point{at, total + 60}); !(v.Score < 1) || !(v.Lower < total+60 && total+60 < v.Upper) {
+		t.Errorf("the usual increase: %+v", v)
+	}
+	if v := s.Step(Point{at + 60_000, total + 600}); !(v.Score > 1) {
+		t.Errorf("nine times the increase: %+v", v)
+	}
+}
+
+func TestAutoKeepsScoringWhileADeviationLasts(t *testing.T) {
+	rnd := rand.New(rand.NewSource(13))
+	s, _, at := series(2000, time.Minute, func(int) float64 { return 50 + rnd.NormFloat64() })
+	for i := range 20 { // longer than the usual `for:`
+		if v := s.Step(Point{at + int64(i)*60_000, 80 + rnd.NormFloat64()}); !(v.Score > 1) {
+			t.Fatalf("point %d of a new level scores %v", i, v.Score)
+		}
+	}
+}
+
+// Quiet series must stay quiet at the shipped threshold, whatever their tail.
+func TestAutoIsQuietOnWhatTheSeriesAlwaysDoes(t *testing.T) {
+	rnd := rand.New(rand.NewSource(14))
+	for name, value := range map[string]func() float64{
+		"normal":      rnd.NormFloat64,
+		"exponential": rnd.ExpFloat64,
+		"lognormal":   func() float64 { return math.Exp(rnd.NormFloat64()) },
+		"uniform":     rnd.Float64,
+		"rare bursts": func() float64 { return math.Pow(rnd.Float64(), -0.5) }, // no variance
+		"counts":      func() float64 { return math.Floor(3 * rnd.ExpFloat64()) },
+	} {
+		s, _, at := series(1000, time.Minute, func(int) float64 { return value() })
+		loud, most := 0, 20_000
+		for i := range most {
+			if s.Step(Point{at + int64(i)*60_000, value()}).Score > 1 {
+				loud++
+			}
+		}
+		t.Logf("%s: %d of %d", name, loud, most)
+		if loud > most/500 {
+			t.Errorf("%s: %d of %d usual points score above 1", name, loud, most)
+		}
+	}
+}
+
+// The band is where the score is 1 and the score grows with the distance from
+// the expectation, also while the looks disagree.
+func TestAutoBandAndMonotony(t *testing.T) {
+	rnd := rand.New(rand.NewSource(15))
+	walk := 0.0
+	s, m, at := series(1500, time.Minute, func(i int) float64 {
+		walk += rnd.NormFloat64()
+		return walk + 20*math.Sin(float64(i)/100)
+	})
+	for i := range 300 {
+		p := Point{at + int64(i)*60_000, walk}
+		v := m.Score(p)
+		for _, side := range []float64{-1, 1} {
+			band := v.Upper - v.Expected
+			if side < 0 {
+				band = v.Expected - v.Lower
+			}
+			if band > 1e-6 {
+				if got := m.Score(Point{p.T, v.Expected + side*band}).Score; math.Abs(got-1) > 0.15 && got < 1 {
+					t.Fatalf("point %d: the edge of the band scores %v", i, got)
+				}
+			}
+			before := -1.0
+			for d := 0.0; d < 200; d += 3 {
+				got := m.Score(Point{p.T, v.Expected + side*d}).Score
+				if got < before {
+					t.Fatalf("point %d: %v away scores %v, less far %v", i, side*d, got, before)
+				}
+				before = got
+			}
+		}
+		walk += 3 * rnd.NormFloat64()
+		s.Step(p)
+	}
+}
+
+// Deviations from a power law: the tail probability that the calibrator gives
+// must be that of the law.
+func TestCalibratorFindsAPowerLaw(t *testing.T) {
+	rnd := rand.New(rand.NewSource(16))
+	for _, exponent := range []float64{2, 4, 8} {
+		c := prior()
+		for range 8000 {
+			c.learn(math.Pow(rnd.Float64(), -1/exponent)) // P(X > x) = x^-exponent
+		}
+		for _, p := range []float64{1e-2, 1e-3, 1e-4} {
+			want := math.Log(p) / math.Log(borderRarity)
+			if got := c.score(math.Pow(p, -1/exponent)); math.Abs(got-want) > 0.15*want {
+				t.Errorf("exponent %v, probability %v: score %v, want %v", exponent, p, got, want)
+			}
+		}
+		if got := c.score(c.border()); math.Abs(got-1) > 1e-9 {
+			t.Errorf("the border scores %v", got)
+		}
+	}
+}
+
+func TestAutoStateIsBounded(t *testing.T) {
+	rnd := rand.New(rand.NewSource(17))
+	for _, n := range []int{100, 3000, 30_000} {
+		s, _, _ := series(n, 5*time.Minute, func(i int) float64 {
+			return 100 + 30*math.Sin(2*math.Pi*float64(i)/288) + rnd.NormFloat64()
+		})
+		b, err := s.AppendBinary(nil)
+		if err != nil || len(b) > 8<<10 {
+			t.Errorf("%d points: %d bytes, %v", n, len(b), err)
+		}
+	}
+}
