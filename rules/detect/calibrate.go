@@ -23,7 +23,7 @@ type calibrator struct {
 }
 
 const (
-	calibrationBins = 64
+	calibrationBins = 56
 	calibrationLow  = 1.0 / 64 // deviations from here on are told apart
 	binsPerOctave   = 4
 	// calibrationMemory is how many points the past weighs as most.

@@ -27,6 +27,9 @@ func (h *history) add(p Point, weight float64) {
 		return
 	}
 	dt := p.T - h.last
+	if dt <= 0 || p.T-h.origin < 0 { // times so far apart that they overflow
+		return
+	}
 	if h.span == 0 {
 		h.span, h.step = max(dt, 1), float64(dt)
 	}
@@ -125,7 +128,7 @@ func (h *history) read(r *reader) {
 	h.step = r.float()
 	r.floats(h.sum[:])
 	r.floats(h.weight[:])
-	if h.span < 0 || h.n < 0 || h.n > 1 && (h.span == 0 || h.last < h.origin || (h.last-h.origin)/h.span >= historySize) {
+	if h.span < 0 || h.n < 0 || h.n > 1 && (h.span == 0 || h.last < h.origin || (uint64(h.last)-uint64(h.origin))/uint64(h.span) >= historySize) {
 		r.fail("a history that cannot be")
 	}
 }

@@ -157,7 +157,7 @@ func (s *Scorer) learn(p Point, v Verdict) {
 	s.last = p.T
 	weight := 1.0
 	switch {
-	case v.Score > 1 && v.State == Ready:
+	case v.Score > 1: // while learning too: what lies outside the range
 		s.strange += min(dt, 4*max(s.rhythm, 1))
 		weight = min(1, max(dampedWeight, s.strange/(patience*max(s.rhythm, 1))))
 	default:

@@ -87,3 +87,17 @@ func TestOldPointsAreScoredNotLearned(t *testing.T) {
 		t.Error("an old point was learned")
 	}
 }
+
+func TestWhatLiesOutsideTheRangeIsHardlyLearnedEither(t *testing.T) {
+	s := NewScorer(must(NewMAD(MADConfig{})), ScorerConfig{Range: [2]float64{0, 100}, HasRange: true})
+	for i := range 9 {
+		s.Step(Point{int64(i+1) * 60_000, 50})
+	}
+	s.Step(Point{10 * 60_000, 1e9})
+	for i := range 5 {
+		s.Step(Point{int64(i+11) * 60_000, 50})
+	}
+	if v := s.Step(Point{20 * 60_000, 50}); v.Expected != 50 || v.Score != 0 {
+		t.Errorf("%+v", v)
+	}
+}

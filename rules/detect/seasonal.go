@@ -179,7 +179,9 @@ func (p *profile) learn(phase, remainder, weight float64) {
 			p.covered++
 		}
 		p.seen[s.slot] = min(p.seen[s.slot]+s.share, p.memory())
-		p.value[s.slot] += remainder * s.share / p.seen[s.slot]
+		// The first share of a slot must not take the whole remainder: the
+		// forecast hardly reads the slot there.
+		p.value[s.slot] += remainder * s.share / max(p.seen[s.slot], 1)
 	}
 }
 
