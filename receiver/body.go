@@ -34,7 +34,7 @@ func (r *request) readBody() int {
 		if int64(len(b)) > limit {
 			return r.tooLarge()
 		}
-		if err == io.EOF { //nolint:errorlint // Read returns it bare
+		if err == io.EOF {
 			break
 		}
 		if err != nil {

@@ -143,7 +143,7 @@ func (e *env) dump() []string {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	defer q.Close() //nolint:errcheck // read only
+	defer q.Close()
 	set := q.Select(context.Background(), true, nil, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".*"))
 	var out []string
 	for set.Next() {

@@ -51,7 +51,7 @@ func TestNegativeLimitIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ring.Close() //nolint:errcheck // nothing to lose
+	defer ring.Close()
 	for _, l := range []Limits{{Samples: -1}, {CompressedBytes: -1}, {ReadTimeout: -1}, {Labels: -1}} {
 		if _, err := New(Options{DB: ring, Limits: l}); err == nil {
 			t.Errorf("%+v accepted", l)
@@ -92,7 +92,7 @@ func TestSlowSenderAndConcurrency(t *testing.T) {
 	}
 	good := encode(remotewrite.V2, oneSample(remotewrite.V2))
 	body, stop := io.Pipe()
-	defer stop.Close() //nolint:errcheck // a pipe
+	defer stop.Close()
 	slow := make(chan answer, 1)
 	go func() {
 		resp, err := send(body)

@@ -241,8 +241,7 @@ func (r *request) refuse(s *remotewrite.Series, p remotewrite.Problem, what stri
 }
 
 func (r *request) refuseLabels(err error, n int, prefix string) {
-	var le *remotewrite.LabelError
-	if errors.As(err, &le) {
+	if le, ok := errors.AsType[*remotewrite.LabelError](err); ok {
 		r.refused.problem(le.Problem, n, prefix+le.Detail)
 	}
 }

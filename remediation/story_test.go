@@ -52,12 +52,12 @@ func (w *world) command(t *testing.T, d *datadriven.TestData) string {
 		w.step(PoliciesChanged{set})
 		return "ok\n"
 	case "cluster":
-		for _, line := range strings.Split(d.Input, "\n") {
+		for line := range strings.SplitSeq(d.Input, "\n") {
 			w.cluster(t, strings.Fields(line))
 		}
 		return "ok\n"
 	case "query":
-		for _, line := range strings.Split(d.Input, "\n") {
+		for line := range strings.SplitSeq(d.Input, "\n") {
 			expr, answer, _ := strings.Cut(line, " => ")
 			w.answers[expr] = answer
 		}
@@ -73,7 +73,7 @@ func (w *world) command(t *testing.T, d *datadriven.TestData) string {
 		var truncated uint64
 		d.MaybeScanArgs(t, "truncated", &truncated)
 		var alerts []webhook.Alert
-		for _, line := range strings.Split(d.Input, "\n") {
+		for line := range strings.SplitSeq(d.Input, "\n") {
 			alerts = append(alerts, w.alert(strings.Fields(line)))
 		}
 		w.deliver(truncated, alerts...)

@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -46,9 +47,7 @@ func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang
 		}
 		ls := map[string]string{}
 		for _, from := range []map[string]string{spec.Labels, r.Prometheus.Labels} {
-			for k, v := range from {
-				ls[k] = v
-			}
+			maps.Copy(ls, from)
 		}
 		if r.Prometheus.Record != "" {
 			built = append(built, upstream.NewRecordingRule(r.Prometheus.Record, expr, labels.FromMap(ls)))

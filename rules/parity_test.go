@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/storage"
 
-	"github.com/chironhq/chiron/internal/upstream"
 	"github.com/chironhq/chiron/rules/lang"
 )
 
@@ -129,7 +128,7 @@ func TestRecordAndAlertRulesMeanWhatTheyMeanInPrometheus(t *testing.T) {
 		return []*rules.Group{byKey[rules.GroupKey(files[0], "all")], byKey[rules.GroupKey(files[0], "plain")]}
 	})
 	gotSamples, gotAlerts, gotHealth := run(func(w *world, files []string, notify rules.NotifyFunc) []*rules.Group {
-		m, err := NewManager(Options{Engine: w.engine, Queryable: w.db, Appendable: w.db, DB: w.db, Notify: upstream.NotifyFunc(notify), Logger: log})
+		m, err := NewManager(Options{Engine: w.engine, Queryable: w.db, Appendable: w.db, DB: w.db, Notify: notify, Logger: log})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,12 +24,11 @@ type appender struct {
 
 // ownSeries is what the appender itself holds of a series.
 type ownSeries struct {
-	lastT  int64
-	v      uint64
-	hist   histRecord
-	exT    int64
-	hasEx  bool
-	latest exemplar.Exemplar
+	lastT int64
+	v     uint64
+	hist  histRecord
+	exT   int64
+	hasEx bool
 }
 
 var _ storage.ExemplarAppenderV2 = (*appender)(nil)

@@ -57,12 +57,12 @@ func newArena(path string, bytes int64) (*arena, error) {
 			return nil, fmt.Errorf("cannot open the ring's pages: %w; make the directory writable", err)
 		}
 		if err := reserve(f, int64(size)); err != nil {
-			f.Close()
+			_ = f.Close()
 			return nil, err
 		}
 		mem, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if err != nil {
-			f.Close()
+			_ = f.Close()
 			return nil, fmt.Errorf("cannot map %d bytes of %s: %w", size, path, err)
 		}
 		a.mem, a.file = mem, f

@@ -65,7 +65,6 @@ func (p page) kind() uint8  { return p[6] }
 func (p page) closed() bool { return p[7]&flagClosed != 0 }
 func (p page) seq() uint32  { return *p.u32(8) }
 func (p page) minT() int64  { return *p.i64(16) }
-func (p page) span() uint32 { return *p.u32(24) }
 func (p page) maxT() int64  { return *p.i64(16) + int64(*p.u32(24)) }
 
 func (p page) setTimes(minT, maxT int64) {

@@ -67,7 +67,7 @@ func oldPages(path string) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("cannot open the ring's pages: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var h [28]byte
 	info, err := f.Stat()
 	if err != nil {
@@ -98,7 +98,7 @@ func (db *DB) resize(path string, have, want int64) error {
 	if err != nil {
 		return err
 	}
-	defer from.close()
+	defer func() { _ = from.close() }()
 	fresh := min(max(*from.page(0).u32(24), 1), from.n)
 	var used []uint32
 	for i := uint32(1); i < fresh; i++ {

@@ -92,11 +92,11 @@ func openLog(path, magic string, f func(payload []byte)) (*recordLog, damage, er
 	l := &recordLog{path: path, magic: magic, file: file}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, damage{}, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	if len(b) >= logHeader && string(b[:4]) == magic[:4] && string(b[:logHeader]) != magic {
-		file.Close()
+		_ = file.Close()
 		return nil, damage{}, fmt.Errorf("cannot read %s: its version %q is not %q; start the version that wrote it, or remove the directory", path, b[4:logHeader], magic[4:])
 	}
 	end, d := scanRecords(b, magic, f)
@@ -110,7 +110,7 @@ func openLog(path, magic string, f func(payload []byte)) (*recordLog, damage, er
 		err = file.Truncate(end)
 	}
 	if err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, d, fmt.Errorf("cannot write %s: %w; free disk space", path, err)
 	}
 	l.size = end

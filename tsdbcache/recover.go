@@ -34,7 +34,7 @@ func lockDir(path string) (*dirLock, error) {
 		return nil, fmt.Errorf("cannot lock the ring's directory: %w; make it writable", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
+		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("cannot lock %s: %w; stop the other process or use another directory", path, ErrLocked)
 		}
@@ -117,7 +117,7 @@ func (db *DB) restore(said *replay) {
 			db.drop(p.page, &db.rec.orphaned)
 		}
 	}
-	db.requeue(heads)
+	db.requeue()
 	for f, m := range said.metas {
 		db.meta.set(f, m)
 	}
@@ -213,7 +213,7 @@ func (r *replay) complete(s loggedSeries) bool {
 
 // requeue queues the chunks of all series by age, closing those that no
 // series has open.
-func (db *DB) requeue(heads []foundPage) {
+func (db *DB) requeue() {
 	var queue []uint32
 	for slot := uint32(1); slot < db.series.next; slot++ {
 		e := db.series.entry(slot)

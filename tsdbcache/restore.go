@@ -43,7 +43,7 @@ func (db *DB) restoreSeries(slot uint32, said *replay, pages []foundPage, parts 
 				continue
 			}
 		case kindPacked:
-			if !db.restorePacked(pg, e, &dec) {
+			if !db.restorePacked(pg, &dec) {
 				db.drop(f.page, &db.rec.corrupt)
 				continue
 			}
@@ -97,7 +97,7 @@ func (db *DB) restoreLate(e *entry, first uint32, n int) {
 }
 
 // restorePacked checks a packed page that was open; its header may be behind.
-func (db *DB) restorePacked(pg page, e *entry, dec *points) bool {
+func (db *DB) restorePacked(pg page, dec *points) bool {
 	if pg.closed() {
 		return true
 	}

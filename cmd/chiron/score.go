@@ -24,12 +24,13 @@ func scoreCommand(app *kingpin.Application) (string, command) {
 		"  chiron score --model 'seasonal(1d) & mad' < latency.txt")
 	text := cmd.Flag("model", "Model string, as in the model field of a rule; see chiron models.").Default("auto").String()
 	direction := cmd.Flag("direction", "Which deviations count: above, below or both.").Default("both").Enum("above", "below", "both")
+	learning := cmd.Flag("learning", "Score to print while a model learns, for readers that know no NaN.").Default("NaN").Float64()
 	return cmd.FullCommand(), func(_ context.Context, e env) error {
 		model, err := lang.ParseModel(*text)
 		if err != nil {
 			return fmt.Errorf("--model: %w", err)
 		}
-		return score(e.stdin, e.stdout, func() (*detect.Scorer, error) {
+		return score(e.stdin, e.stdout, *learning, func() (*detect.Scorer, error) {
 			m, err := rules.BuildModel(model)
 			if err != nil {
 				return nil, fmt.Errorf("--model: %w", err)
@@ -44,7 +45,7 @@ func scoreCommand(app *kingpin.Application) (string, command) {
 }
 
 // score answers every line of in before it reads the next one.
-func score(in io.Reader, out io.Writer, scorer func() (*detect.Scorer, error)) error {
+func score(in io.Reader, out io.Writer, learning float64, scorer func() (*detect.Scorer, error)) error {
 	lines, w := bufio.NewScanner(in), bufio.NewWriter(out)
 	lines.Buffer(make([]byte, 64<<10), 1<<20)
 	var columns []*detect.Scorer
@@ -82,6 +83,9 @@ func score(in io.Reader, out io.Writer, scorer func() (*detect.Scorer, error)) e
 			if i == 0 || !(verdict.Score <= worst.Score) && !math.IsNaN(verdict.Score) {
 				worst = verdict
 			}
+		}
+		if math.IsNaN(worst.Score) {
+			worst.Score = learning
 		}
 		fmt.Fprintf(w, "%g %g %g %g\n", worst.Score, worst.Expected, worst.Lower, worst.Upper)
 		if err := w.Flush(); err != nil {

@@ -121,16 +121,15 @@ func refusal(t *testing.T, a answer, code int, word string) {
 }
 
 func TestTimeouts(t *testing.T) {
-	b, store := newSlowBed(t, upstream.EngineOptions{Timeout: time.Minute}, nil)
+	b, _ := newSlowBed(t, upstream.EngineOptions{Timeout: time.Minute}, nil)
 	// By the request, although the server would wait longer.
 	refusal(t, b.get(t, "/query", "query", "up", "timeout", "10ms"), 503, "timeout")
 	refusal(t, b.get(t, "/query_range", "query", "up", "start", "1", "end", "2", "step", "1", "timeout", "0.01"), 503, "timeout")
 
 	// By the server, although the request would wait longer.
-	b, store = newSlowBed(t, upstream.EngineOptions{Timeout: 10 * time.Millisecond}, nil)
+	b, _ = newSlowBed(t, upstream.EngineOptions{Timeout: 10 * time.Millisecond}, nil)
 	refusal(t, b.get(t, "/query", "query", "up", "timeout", "1h"), 503, "timeout")
 	refusal(t, b.get(t, "/query", "query", "up"), 503, "timeout")
-	_ = store
 }
 
 // TestConcurrency: with room for one query a second one waits its turn, within

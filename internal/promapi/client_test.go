@@ -47,14 +47,14 @@ func TestClientGolang(t *testing.T) {
 		}
 	}
 
-	value, warnings, infos, err := c.Query(ctx, "sort_by_label(up, \"instance\")", at)
+	_, warnings, infos, err := c.Query(ctx, "sort_by_label(up, \"instance\")", at)
 	if len(warnings) > 0 {
 		t.Error(warnings)
 	}
 	if err == nil || !strings.Contains(err.Error(), "not enabled") {
 		t.Errorf("experimental functions are off, as in Prometheus: %v %v", err, infos)
 	}
-	value, _, _, err = c.Query(ctx, `up{instance="a:80"}`, at)
+	value, _, _, err := c.Query(ctx, `up{instance="a:80"}`, at)
 	equal("Query", err, value, model.Value(model.Vector{{
 		Metric: model.Metric{"__name__": "up", "job": "api", "instance": "a:80"}, Value: 1, Timestamp: model.TimeFromUnix(base + 300),
 	}}))

@@ -39,7 +39,7 @@ func TestGrafanaDataSource(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		var e envelope
-		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil || resp.StatusCode != 200 || e.Status != "success" {
+		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil || resp.StatusCode != http.StatusOK || e.Status != "success" {
 			t.Fatalf("%s %s %s: %s %+v %v", method, path, form, resp.Status, e, err)
 		}
 		return e.Data

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 )
 
 // lifecycle owns the goroutines of a process: parts start in order and stop in
@@ -55,8 +56,8 @@ func (l *lifecycle) start(name string, run func(context.Context) error) {
 // finish.
 func (l *lifecycle) stop() error {
 	var errs []error
-	for i := len(l.parts) - 1; i >= 0; i-- {
-		p := l.parts[i]
+	for _, p := range slices.Backward(l.parts) {
+
 		p.cancel()
 		<-p.done
 		l.logger.Debug("part stopped", "part", p.name)

@@ -38,7 +38,7 @@ func (s *selfMonitor) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			s.previous = s.markStale(time.Now())
+			s.markStale(time.Now())
 			return nil
 		case <-tick.C:
 		}
@@ -86,7 +86,8 @@ func (s *selfMonitor) collect(ctx context.Context, t time.Time) error {
 	return errors.Join(errs...)
 }
 
-func (s *selfMonitor) markStale(t time.Time) map[uint64]labels.Labels {
+// markStale ends all series.
+func (s *selfMonitor) markStale(t time.Time) {
 	app := s.ring.AppenderV2(context.Background())
 	for _, ls := range s.previous {
 		_, _ = app.Append(0, ls, 0, t.UnixMilli(), math.Float64frombits(value.StaleNaN), nil, nil, storage.AppendV2Options{})
@@ -94,5 +95,5 @@ func (s *selfMonitor) markStale(t time.Time) map[uint64]labels.Labels {
 	if err := app.Commit(); err != nil {
 		s.logger.Warn("cannot end own series", "err", err)
 	}
-	return nil
+	s.previous = nil
 }

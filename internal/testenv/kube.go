@@ -8,6 +8,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -76,7 +77,7 @@ func startKube() (k *KubeCluster, err error) {
 		"--service-cluster-ip-range=10.0.0.0/16", "--authorization-mode=Node,RBAC", "--endpoint-reconciler-type=none"); err != nil {
 		return nil, err
 	}
-	if err := k.processes[1].await(upWithin, func() error { _, err := k.run("", "get", "--raw", "/readyz"); return err }); err != nil {
+	if err := k.processes[1].await(func() error { _, err := k.run("", "get", "--raw", "/readyz"); return err }); err != nil {
 		return nil, err
 	}
 	if err := k.start("kube-controller-manager", "--kubeconfig="+k.ca.file("kcm.kubeconfig"),
@@ -116,7 +117,7 @@ func (k *KubeCluster) kwok(port int) error {
 	if _, err := k.run(node, "apply", "-f", "-"); err != nil {
 		return err
 	}
-	return k.processes[len(k.processes)-1].await(upWithin, func() error {
+	return k.processes[len(k.processes)-1].await(func() error {
 		status, err := k.run("", "get", "node", "node-0", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
 		if err == nil && status != "True" {
 			err = fmt.Errorf("node-0 is not ready: %q", status)
@@ -179,8 +180,8 @@ func (k *KubeCluster) start(name string, args ...string) error {
 
 // stop ends the parts, those that depend on others first.
 func (k *KubeCluster) stop() {
-	for i := len(k.processes) - 1; i >= 0; i-- {
-		k.processes[i].end(syscall.SIGTERM)
+	for _, v := range slices.Backward(k.processes) {
+		v.end(syscall.SIGTERM)
 	}
 }
 

@@ -115,9 +115,9 @@ func (p *Proc) ended() error {
 }
 
 // await polls until the process is up, or has ended.
-func (p *Proc) await(within time.Duration, up func() error) error {
+func (p *Proc) await(up func() error) error {
 	var ended error
-	err := poll(within, func() error {
+	err := poll(upWithin, func() error {
 		if ended = p.ended(); ended != nil {
 			return nil
 		}
@@ -127,7 +127,7 @@ func (p *Proc) await(within time.Duration, up func() error) error {
 		return ended
 	}
 	if err != nil {
-		return fmt.Errorf("%s is not up after %v: %w\n%s", p.name, within, err, p.tail(40))
+		return fmt.Errorf("%s is not up after %v: %w\n%s", p.name, upWithin, err, p.tail(40))
 	}
 	return nil
 }

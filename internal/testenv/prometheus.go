@@ -36,7 +36,7 @@ func Prometheus(t testing.TB, o PrometheusOptions) *PrometheusServer {
 		"--config.file=" + file, "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address,
 	}, o.Flags...)...)
 	s := &PrometheusServer{Proc: p, URL: "http://" + address}
-	if err := p.await(upWithin, answers(s.URL+"/-/ready")); err != nil {
+	if err := p.await(answers(s.URL + "/-/ready")); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -67,7 +67,7 @@ func Alertmanager(t testing.TB, o AlertmanagerOptions) *AlertmanagerServer {
 		"--config.file=" + file, "--storage.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address, "--cluster.listen-address=",
 	}, o.Flags...)...)
 	s := &AlertmanagerServer{Proc: p, URL: "http://" + address}
-	if err := p.await(upWithin, answers(s.URL+"/-/ready")); err != nil {
+	if err := p.await(answers(s.URL + "/-/ready")); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -41,7 +41,7 @@ func TestControllersAreRealAndUsageIsOnDemand(t *testing.T) {
 
 	k.Kubectl(t, "-n", ns, "annotate", "--overwrite", "pod", pods[1], "kwok.x-k8s.io/usage-memory=700Mi")
 	Eventually(t, upWithin, func() error {
-		resp, err := http.Get(k.KwokURL + "/metrics/nodes/node-0/metrics/resource") //nolint:noctx // a test's own loopback
+		resp, err := http.Get(k.KwokURL + "/metrics/nodes/node-0/metrics/resource")
 		if err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func TestAlertmanagerCallsAWebhook(t *testing.T) {
 	defer hook.Close()
 	am := Alertmanager(t, AlertmanagerOptions{Config: fmt.Sprintf(
 		"route: { receiver: r, group_wait: 0s }\nreceivers: [{ name: r, webhook_configs: [{ url: %q }] }]\n", hook.URL)})
-	resp, err := http.Post(am.URL+"/api/v2/alerts", "application/json", strings.NewReader(`[{"labels":{"alertname":"A"}}]`)) //nolint:noctx // a test's own loopback
+	resp, err := http.Post(am.URL+"/api/v2/alerts", "application/json", strings.NewReader(`[{"labels":{"alertname":"A"}}]`))
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatal(resp, err)
 	}

@@ -81,8 +81,7 @@ func TestWriteErrors(t *testing.T) {
 		RetryAfter               time.Duration
 	}
 	judge := func(err error) (v verdict) {
-		var r *emit.RecoverableError
-		if errors.As(err, &r) {
+		if r, ok := errors.AsType[*emit.RecoverableError](err); ok {
 			v.Recoverable, v.RetryAfter = true, r.RetryAfter
 		}
 		v.Unsupported = errors.Is(err, emit.ErrUnsupported)

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -19,7 +20,8 @@ func TestCheckLabels(t *testing.T) {
 		}
 		got := ""
 		err := ls.Check(limits, true)
-		if le, ok := err.(*LabelError); ok {
+		le := &LabelError{}
+		if errors.As(err, &le) {
 			got = le.Problem.String()
 		} else if err == nil {
 			got = ls.Build().String()
@@ -113,7 +115,8 @@ func TestBadReferences(t *testing.T) {
 		var ls LabelSet
 		err := d.ReadLabels(&ls)
 		got := NoProblem
-		if le, ok := err.(*LabelError); ok {
+		le := &LabelError{}
+		if errors.As(err, &le) {
 			got = le.Problem
 		}
 		if got != want {

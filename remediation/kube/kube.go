@@ -253,9 +253,9 @@ func writeError(op action.Op, err error) error {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%s: %w", op.Object, action.ErrNotFound)
 	case apierrors.IsConflict(err), anotherUID(err):
-		return fmt.Errorf("%s: %w: %v", op.Object, action.ErrChanged, err)
+		return fmt.Errorf("%s: %w: %w", op.Object, action.ErrChanged, err)
 	case errors.As(err, &status) && status.Status().Code >= 400 && status.Status().Code < 500 && !apierrors.IsTimeout(err):
-		return fmt.Errorf("%s: %w: %v", op.Object, action.ErrRefused, err)
+		return fmt.Errorf("%s: %w: %w", op.Object, action.ErrRefused, err)
 	}
 	return fmt.Errorf("cannot write to %s: %w", op.Object, err)
 }

@@ -64,7 +64,7 @@ func applyRole(t *testing.T, admin kubernetes.Interface) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, doc := range bytes.Split(b, []byte("\n---\n")) {
+	for doc := range bytes.SplitSeq(b, []byte("\n---\n")) {
 		var kind metav1.TypeMeta
 		if err := yaml.Unmarshal(doc, &kind); err != nil {
 			t.Fatal(err)

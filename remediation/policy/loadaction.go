@@ -59,7 +59,7 @@ func (l *loader) scale(key, n *yaml.Node, a *Action) {
 	l.Object(n, "scale", map[string]diag.Field{
 		"replicas": func(_, v *yaml.Node) {
 			a.Replicas = l.template(v, "replicas")
-			if _, err := a.Replicas.probe(func(expr string) (float64, error) { return 1, l.query(v, expr) }); err != nil {
+			if _, err := a.Replicas.probe(func(expr string) (float64, error) { l.query(v, expr); return 1, nil }); err != nil {
 				l.Errorf(v, "policy/template", "replicas: %v", err)
 			}
 		},
@@ -82,11 +82,10 @@ func (l *loader) scale(key, n *yaml.Node, a *Action) {
 }
 
 // query checks an expression inside a template while that is probed.
-func (l *loader) query(n *yaml.Node, expr string) error {
+func (l *loader) query(n *yaml.Node, expr string) {
 	if _, err := promQL.ParseExpr(expr); err != nil {
 		l.Errorf(n, "policy/promql", "query: %v", err)
 	}
-	return nil
 }
 
 func (l *loader) verify(n *yaml.Node, v *Verify) {

@@ -85,8 +85,8 @@ func (t *Template) Expand(v Values, q Query) (string, error) {
 	var b limited
 	if err := c.Funcs(functions(q)).Execute(&b, v); err != nil {
 		text := err.Error()
-		if i := strings.Index(text, "<.Labels."); i >= 0 && strings.Contains(text, "no entry for key") {
-			name, _, _ := strings.Cut(text[i+len("<.Labels."):], ">")
+		if _, after, ok := strings.Cut(text, "<.Labels."); ok && strings.Contains(text, "no entry for key") {
+			name, _, _ := strings.Cut(after, ">")
 			return "", fmt.Errorf("the alert has no label %q", name)
 		}
 		return "", fmt.Errorf("cannot fill in %q: %s", t.Text, strings.TrimPrefix(text, "template: "))

@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,8 +115,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second)) // not every writer has one
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.o.MaxBody))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			refuse(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than %d bytes", h.o.MaxBody))
 			return
 		}
@@ -151,7 +151,7 @@ func (h *Handler) authenticated(r *http.Request) bool {
 			h.o.Logger.Error("webhook token is not readable", "err", err)
 			continue
 		}
-		tokens = append(tokens[:len(tokens):len(tokens)], t)
+		tokens = append(slices.Clip(tokens), t)
 	}
 	if len(h.o.Tokens)+len(h.o.TokenFiles) == 0 {
 		return h.o.AllowUnauthenticated

@@ -225,7 +225,7 @@ func dump(t *testing.T, db *tsdbcache.DB) (out []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer q.Close() //nolint:errcheck // read only
+	defer q.Close()
 	set := q.Select(context.Background(), true, nil, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"))
 	for set.Next() {
 		it := set.At().Iterator(nil)

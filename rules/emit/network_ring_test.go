@@ -86,7 +86,7 @@ func TestOverTheNetwork(t *testing.T) {
 	n.tick(5)
 	s = serve(listen(addr), false)
 	defer s.Close()
-	for got := 0; got < 4; got++ { // 10 + 10 + 10 + 5 samples
+	for range 4 { // 10 + 10 + 10 + 5 samples
 		wait(http.StatusNoContent)
 	}
 	n.stop()

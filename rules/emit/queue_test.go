@@ -21,11 +21,11 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // with only the oldest missing, and every sample is accounted for.
 func TestQueueAgainstSlice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "queue")
+		dir, err := os.MkdirTemp("", "queue") //nolint:usetesting // one a check, not one a test
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(dir) //nolint:errcheck // a test's folder
+		defer os.RemoveAll(dir)
 		limit := rapid.Int64Range(300, 3000).Draw(t, "limit")
 		open := func() *queue {
 			q, lost, err := openQueue(dir, limit, max(limit/4, 1), quiet)

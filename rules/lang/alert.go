@@ -76,8 +76,7 @@ func (l *loader) when(n *yaml.Node) string {
 	}
 	prefix := MetricScore + " "
 	e, err := promQL.ParseExpr(prefix + text)
-	var pe parser.ParseErrors
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[parser.ParseErrors](err); ok {
 		l.promQLErrors(n, "rule/alert", len(prefix), pe)
 		return "> 1"
 	}

@@ -120,7 +120,7 @@ func TestReferenceExamplesAreRight(t *testing.T) {
 			t.Errorf("%s\n%s", problems, example)
 		}
 	}
-	for _, model := range strings.Fields(strings.ReplaceAll(strings.Join(blocks(text, "model"), ""), " ", "\x00")) {
+	for model := range strings.FieldsSeq(strings.ReplaceAll(strings.Join(blocks(text, "model"), ""), " ", "\x00")) {
 		model = strings.ReplaceAll(model, "\x00", " ")
 		e, err := ParseModel(model)
 		if err != nil {

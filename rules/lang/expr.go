@@ -20,8 +20,7 @@ func (l *loader) expression(n *yaml.Node) (parser.Expr, string) {
 	}
 	e, err := promQL.ParseExpr(text)
 	if err != nil {
-		var pe parser.ParseErrors
-		if errors.As(err, &pe) {
+		if pe, ok := errors.AsType[parser.ParseErrors](err); ok {
 			l.promQLErrors(n, "rule/expr", 0, pe)
 		} else {
 			l.doc.Errorf(n, "rule/expr", "%v", err)
