@@ -41,8 +41,9 @@ type Auto struct {
 	reason  string // why
 	counter bool
 	n       int64
-	falls   int64 // points below the one before them
+	falls   int64 // points below the one before them, of the last moves
 	rises   int64
+	moves   int64 // up to recentMoves
 	next    int64 // length of history at which to look again, milliseconds
 	raw     Point // newest point as received
 }
@@ -142,12 +143,7 @@ func (m *Auto) Learn(p Point, weight float64) {
 		return
 	}
 	if m.n > 0 {
-		switch {
-		case p.V > m.raw.V:
-			m.rises++
-		case p.V < m.raw.V:
-			m.falls++
-		}
+		m.move(p.V)
 	}
 	m.n++
 	x := Point{p.T, m.value(p)}
@@ -168,6 +164,10 @@ func (m *Auto) Learn(p Point, weight float64) {
 	if m.model != nil {
 		m.model.Learn(x, weight)
 	}
+	if m.counter && m.isGauge() {
+		m.restart(false)
+		return
+	}
 	if m.model == nil && m.n >= int64(m.c.WarmUp) || m.model != nil && m.past.length() >= m.next {
 		m.choose()
 	}
@@ -175,8 +175,8 @@ func (m *Auto) Learn(p Point, weight float64) {
 
 // choose looks at the past and takes the model that fits it.
 func (m *Auto) choose() {
-	if m.model == nil && !m.counter && m.isCounter() {
-		m.becomeCounter()
+	if !m.counter && m.isCounter() {
+		m.restart(true)
 		return
 	}
 	before := m.choice
@@ -206,16 +206,40 @@ func (m *Auto) choose() {
 	m.looks.renewModel()
 }
 
-// isCounter tells a counter from a gauge: it rises, falls next to never, and
-// then to near zero.
-func (m *Auto) isCounter() bool {
-	return m.rises*2 >= m.n && m.falls*50 <= m.n && m.raw.V >= 0
+// recentMoves is how many moves count as recent: twice as many are halved.
+const recentMoves = 512
+
+// move counts whether the series rose or fell.
+func (m *Auto) move(v float64) {
+	if m.moves++; m.moves > 2*recentMoves {
+		m.moves, m.rises, m.falls = m.moves/2, m.rises/2, m.falls/2
+	}
+	switch {
+	case v > m.raw.V:
+		m.rises++
+	case v < m.raw.V:
+		m.falls++
+	}
 }
 
-// becomeCounter starts the past again in terms of the rate.
-func (m *Auto) becomeCounter() {
-	raw := m.raw
-	*m = Auto{c: m.c, counter: true, n: 1, raw: raw, looks: newLooks()}
+// isCounter tells a counter from a gauge: it rises and falls next to never.
+func (m *Auto) isCounter() bool {
+	return m.rises*2 >= m.moves && m.falls*50 <= m.moves && m.raw.V >= 0
+}
+
+// isGauge tells that what was taken for a counter is none: a gauge that rose
+// all the time at first, while something started.
+func (m *Auto) isGauge() bool { return m.falls >= 4 && m.falls*10 > m.moves }
+
+// restart begins the past again in terms of the rate, or of the value.
+func (m *Auto) restart(counter bool) {
+	*m = Auto{
+		c: m.c, counter: counter, n: 1, raw: m.raw, looks: newLooks(),
+		falls: m.falls, rises: m.rises, moves: m.moves,
+	}
+	if !counter {
+		m.past.add(m.raw, 1)
+	}
 }
 
 // seasons are the lengths that people and machines live by, with how many of
@@ -299,11 +323,11 @@ func (m *Auto) build(choice byte, season int64) (Model, error) {
 
 // AppendBinary appends the state: profile, choice and the chosen model.
 func (m *Auto) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idAuto, 2)
+	w := newWriter(b, idAuto, 3)
 	m.past.write(w)
 	m.looks.write(w)
 	w.bool(m.counter)
-	for _, v := range []int64{m.n, m.falls, m.rises, m.next, m.raw.T, int64(m.choice), m.season} {
+	for _, v := range []int64{m.n, m.falls, m.rises, m.moves, m.next, m.raw.T, int64(m.choice), m.season} {
 		w.int(v)
 	}
 	w.float(m.raw.V)
@@ -330,20 +354,20 @@ func (m *Auto) step() float64 {
 
 // UnmarshalBinary restores the state.
 func (m *Auto) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idAuto, 2)
+	r := newReader(b, idAuto, 3)
 	m.past.read(r)
 	m.looks.read(r)
 	m.counter = r.bool()
-	var f [7]int64
+	var f [8]int64
 	for i := range f {
 		f[i] = r.int()
 	}
-	m.n, m.falls, m.rises, m.next, m.raw.T = f[0], f[1], f[2], f[3], f[4]
-	m.season = f[6]
+	m.n, m.falls, m.rises, m.moves, m.next, m.raw.T = f[0], f[1], f[2], f[3], f[4], f[5]
+	m.season = f[7]
 	m.raw.V = r.float()
 	m.reason = r.text(200)
 	m.model = nil
-	if m.choice = byte(f[5]); f[5] < 0 || f[5] > int64(choiceHoltWinters) {
+	if m.choice = byte(f[6]); f[6] < 0 || f[6] > int64(choiceHoltWinters) {
 		r.fail("an unknown choice")
 	}
 	if r.err == nil && m.choice != choiceNone {

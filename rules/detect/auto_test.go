@@ -67,6 +67,39 @@ func TestAutoKeepsScoringWhileADeviationLasts(t *testing.T) {
 	}
 }
 
+func TestAutoLooksAgainWhenTheSeriesChangesItsNature(t *testing.T) {
+	rnd := rand.New(rand.NewSource(18))
+	f := func(name string, value func(i int) float64, before, after string) {
+		t.Helper()
+		s, m, at := series(100, time.Minute, value)
+		if got := m.Choice(); !strings.HasPrefix(got, before) {
+			t.Errorf("%s: at first %q, want %s", name, got, before)
+		}
+		for i := range 900 {
+			s.Step(Point{at + int64(i)*60_000, value(100 + i)})
+		}
+		if got := m.Choice(); !strings.HasPrefix(got, after) {
+			t.Errorf("%s: later %q, want %s", name, got, after)
+		}
+		if s.State() != Ready {
+			t.Errorf("%s: %v", name, s.State())
+		}
+	}
+	f("a gauge that fills up at first", func(i int) float64 {
+		if i < 100 {
+			return float64(i) * (1 + 0.001*rnd.Float64())
+		}
+		return 100 + rnd.NormFloat64()
+	}, "zscore of the rate", "zscore: ")
+	total := 0.0
+	f("a counter of something that began late", func(i int) float64 {
+		if i >= 100 {
+			total += 10 + rnd.Float64()
+		}
+		return total
+	}, "mad: constant", "zscore of the rate")
+}
+
 // Quiet series must stay quiet at the shipped threshold, whatever their tail.
 func TestAutoIsQuietOnWhatTheSeriesAlwaysDoes(t *testing.T) {
 	rnd := rand.New(rand.NewSource(14))
