@@ -28,7 +28,7 @@ const (
 // Auto looks at a series while it warms up and chooses one of zscore, mad,
 // seasonal and holtwinters; when the history has become long enough to show a
 // season it looks again. Monotone counters are modelled by their increase a
-// second. The model is one of four looks at a value, whose scores are calibrated
+// second. The model is one of five looks at a value, whose scores are calibrated
 // by the series' own past.
 type Auto struct {
 	c     AutoConfig
@@ -159,7 +159,7 @@ func (m *Auto) Learn(p Point, weight float64) {
 	if m.past.step > 0 {
 		steps = min(float64(x.T-m.past.last)/m.past.step, looksWide)
 	}
-	m.looks.learn(x.V, expected, steps, weight)
+	m.looks.learn(x.V, expected, steps)
 	m.past.add(x, max(weight, 1e-3))
 	if m.model != nil {
 		m.model.Learn(x, weight)
@@ -323,7 +323,7 @@ func (m *Auto) build(choice byte, season int64) (Model, error) {
 
 // AppendBinary appends the state: profile, choice and the chosen model.
 func (m *Auto) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idAuto, 3)
+	w := newWriter(b, idAuto, 4)
 	m.past.write(w)
 	m.looks.write(w)
 	w.bool(m.counter)
@@ -354,7 +354,7 @@ func (m *Auto) step() float64 {
 
 // UnmarshalBinary restores the state.
 func (m *Auto) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idAuto, 3)
+	r := newReader(b, idAuto, 4)
 	m.past.read(r)
 	m.looks.read(r)
 	m.counter = r.bool()

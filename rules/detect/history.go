@@ -12,7 +12,7 @@ type history struct {
 	span   int64 // milliseconds of a bucket; 0 before the second point
 	origin int64 // start of the first bucket
 	sum    [historySize]float64
-	weight [historySize]float64
+	weight [historySize]float32
 	used   int // buckets up to the newest point
 	n      int64
 	last   int64
@@ -23,7 +23,7 @@ type history struct {
 func (h *history) add(p Point, weight float64) {
 	if h.n == 0 {
 		h.origin, h.last, h.n = p.T, p.T, 1
-		h.sum[0], h.weight[0], h.used = p.V*weight, weight, 1
+		h.sum[0], h.weight[0], h.used = p.V*weight, float32(weight), 1
 		return
 	}
 	dt := p.T - h.last
@@ -43,7 +43,7 @@ func (h *history) add(p Point, weight float64) {
 	}
 	h.used = max(h.used, int(at)+1)
 	h.sum[at] += p.V * weight
-	h.weight[at] += weight
+	h.weight[at] += float32(weight)
 }
 
 func (h *history) halve() {
@@ -65,7 +65,7 @@ func (h *history) value(i int) float64 {
 	if h.weight[i] <= 0 {
 		return math.NaN()
 	}
-	return h.sum[i] / h.weight[i]
+	return h.sum[i] / float64(h.weight[i])
 }
 
 // middleOf is when a bucket's middle was, in milliseconds.
@@ -118,7 +118,7 @@ func (h *history) write(w *writer) {
 	}
 	w.float(h.step)
 	w.floats(h.sum[:])
-	w.floats(h.weight[:])
+	w.float32s(h.weight[:])
 }
 
 func (h *history) read(r *reader) {
@@ -127,7 +127,7 @@ func (h *history) read(r *reader) {
 	h.n, h.last = r.int(), r.int()
 	h.step = r.float()
 	r.floats(h.sum[:])
-	r.floats(h.weight[:])
+	r.float32s(h.weight[:])
 	if h.span < 0 || h.n < 0 || h.n > 1 && (h.span == 0 || h.last < h.origin || (uint64(h.last)-uint64(h.origin))/uint64(h.span) >= historySize) {
 		r.fail("a history that cannot be")
 	}

@@ -10,6 +10,7 @@ import "math"
 type looks struct {
 	wide  moments // of values, over looksWide points
 	fast  moments // of values, over looksFast points
+	slow  moments // of values, over looksSlow points
 	jumps moments // of values against fast
 	errs  moments // of values against the model's expectation
 	rare  [lookCount]calibrator
@@ -21,22 +22,20 @@ const (
 	lookExtreme
 	lookJump
 	lookLevel
+	lookDrift
 	lookCount
 )
 
 const (
 	looksWide = 5000 // mean distances between points
 	looksFast = 6
+	looksSlow = 30
 	// modelNeeds is how many points the model's look must have been measured
 	// on before it counts.
 	modelNeeds = 300
 	// agreement is the share of a score that is the mean of all looks; the
 	// rest is the strongest look.
 	agreement = 0.6
-	// looksDamped is the least weight at which the looks learn. The looks are
-	// slow or short by themselves; learning little would keep an alert for
-	// longer than the deviation is news.
-	looksDamped = 0.3
 	// clipped bounds what a calibrator learns, in borders: how far beyond the
 	// border a deviation lies says nothing about the tail inside.
 	clipped = 1.5
@@ -44,7 +43,7 @@ const (
 
 func newLooks() looks {
 	l := looks{
-		wide: moments{tau: looksWide}, fast: moments{tau: looksFast},
+		wide: moments{tau: looksWide}, fast: moments{tau: looksFast}, slow: moments{tau: looksSlow},
 		jumps: moments{tau: looksWide}, errs: moments{tau: looksWide},
 	}
 	for i := range l.rare {
@@ -80,6 +79,9 @@ func (l *looks) views(expected float64) (out [lookCount]view) {
 	// The level with v in it is fast + (v-fast)/looksFast.
 	out[lookLevel] = view{
 		center: l.wide.mean + (looksFast-1)*(l.wide.mean-l.fast.mean), width: looksFast * sigma, rare: &l.rare[lookLevel],
+	}
+	out[lookDrift] = view{
+		center: l.slow.mean + (looksFast-1)*(l.slow.mean-l.fast.mean), width: looksFast * l.jumps.sigma(), rare: &l.rare[lookDrift],
 	}
 	if !math.IsNaN(expected) {
 		out[lookModel] = view{center: expected, width: math.Hypot(l.errs.sigma(), l.errs.mean), rare: &l.rare[lookModel]}
@@ -119,10 +121,11 @@ func score(views *[lookCount]view, v, expected float64) float64 {
 	return min((1-agreement)*top+agreement*sum/max(n, 1), maxScore)
 }
 
+// edgeSteps of false position come to within a few percent of the band.
+const edgeSteps = 2
+
 // edge finds where the score reaches 1 on one side of the expectation, between
 // the nearest and the farthest border of the single looks.
-const edgeSteps = 5 // of halving: a few percent of the band
-
 func edge(views *[lookCount]view, expected, side float64) float64 {
 	near, far := math.Inf(1), 0.0
 	for i := range views {
@@ -134,43 +137,50 @@ func edge(views *[lookCount]view, expected, side float64) float64 {
 		near, far = min(near, at), max(far, at)
 	}
 	near = max(near, 0)
-	if score(views, expected+side*near, expected) >= 1 {
+	low := score(views, expected+side*near, expected)
+	if low >= 1 {
 		return expected + side*near
 	}
+	high := score(views, expected+side*far, expected)
 	for range edgeSteps {
-		at := (near + far) / 2
-		if score(views, expected+side*at, expected) > 1 {
-			far = at
+		if !(high > 1) {
+			break
+		}
+		at := near + (far-near)*(1-low)/(high-low)
+		if s := score(views, expected+side*at, expected); s > 1 {
+			far, high = at, s
 		} else {
-			near = at
+			near, low = at, s
 		}
 	}
 	return expected + side*far
 }
 
-// learn takes a value in, steps mean distances after the one before.
-func (l *looks) learn(v, expected, steps, weight float64) {
+// learn takes a value in, steps mean distances after the one before. Looks are
+// slow or short by themselves and learn what is anomalous as well: learning
+// less would keep the score up for longer than the deviation is news.
+func (l *looks) learn(v, expected, steps float64) {
 	views := l.views(expected)
 	for i := range views {
 		if w := &views[i]; w.rare != nil {
 			w.rare.learn(min(w.deviation(v), clipped*w.rare.border()))
 		}
 	}
-	weight = max(weight, looksDamped)
 	if l.n > looksFast {
-		l.jumps.take(v-l.fast.mean, steps, weight)
+		l.jumps.take(v-l.fast.mean, steps)
 	}
 	if !math.IsNaN(expected) {
-		l.errs.take(v-expected, steps, weight)
+		l.errs.take(v-expected, steps)
 	}
-	l.wide.take(v, steps, weight)
-	l.fast.take(v, steps, 1)
+	l.wide.take(v, steps)
+	l.fast.take(v, steps)
+	l.slow.take(v, steps)
 	l.n++
 }
 
 // take adds x, and begins again when numbers have become too large to count.
-func (m *moments) take(x, dt, weight float64) {
-	m.add(x, dt, weight)
+func (m *moments) take(x, dt float64) {
+	m.add(x, dt, 1)
 	if math.IsNaN(m.spread-m.spread) || math.IsNaN(m.mean-m.mean) {
 		*m = moments{tau: m.tau}
 	}
@@ -183,7 +193,7 @@ func (l *looks) renewModel() {
 }
 
 func (l *looks) write(w *writer) {
-	for _, m := range []*moments{&l.wide, &l.fast, &l.jumps, &l.errs} {
+	for _, m := range []*moments{&l.wide, &l.fast, &l.slow, &l.jumps, &l.errs} {
 		m.write(w)
 	}
 	for i := range l.rare {
@@ -194,7 +204,7 @@ func (l *looks) write(w *writer) {
 
 func (l *looks) read(r *reader) {
 	*l = newLooks()
-	for _, m := range []*moments{&l.wide, &l.fast, &l.jumps, &l.errs} {
+	for _, m := range []*moments{&l.wide, &l.fast, &l.slow, &l.jumps, &l.errs} {
 		m.read(r)
 	}
 	for i := range l.rare {
