@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -37,7 +38,24 @@ func Kube(t testing.TB) *KubeCluster {
 	if shared.kubeErr != nil {
 		t.Fatal(shared.kubeErr)
 	}
+	t.Cleanup(func() { shared.kube.report(t) })
 	return shared.kube
+}
+
+// report fails the test if a part has ended meanwhile, and shows what all
+// parts logged if the test has failed.
+func (k *KubeCluster) report(t testing.TB) {
+	for _, p := range k.processes {
+		if err := p.ended(); err != nil {
+			t.Error(err)
+		}
+	}
+	if !t.Failed() {
+		return
+	}
+	for _, p := range k.processes {
+		t.Logf("log of %s:\n%s", p.name, p.tail(40))
+	}
 }
 
 // startKube starts the parts in the order in which they need each other.
@@ -61,6 +79,9 @@ func startKube() (k *KubeCluster, err error) {
 	if err := k.certificates(dir); err != nil {
 		return nil, fmt.Errorf("cannot make certificates: %w", err)
 	}
+	if err := os.WriteFile(k.ca.file("audit.yaml"), []byte(auditPolicy), 0o600); err != nil {
+		return nil, err
+	}
 	if k.kubectl, err = tool("kubectl"); err != nil {
 		return nil, err
 	}
@@ -74,7 +95,8 @@ func startKube() (k *KubeCluster, err error) {
 		fmt.Sprintf("--secure-port=%d", ports[2]), "--tls-cert-file="+k.ca.file("api.crt"), "--tls-private-key-file="+k.ca.file("api.key"),
 		"--client-ca-file="+k.ca.file("ca.crt"), "--service-account-key-file="+k.ca.file("sa.pub"),
 		"--service-account-signing-key-file="+k.ca.file("sa.key"), "--service-account-issuer=https://kubernetes.default.svc",
-		"--service-cluster-ip-range=10.0.0.0/16", "--authorization-mode=Node,RBAC", "--endpoint-reconciler-type=none"); err != nil {
+		"--service-cluster-ip-range=10.0.0.0/16", "--authorization-mode=Node,RBAC", "--endpoint-reconciler-type=none",
+		"--audit-policy-file="+k.ca.file("audit.yaml"), "--audit-log-path="+k.ca.file("audit.log")); err != nil {
 		return nil, err
 	}
 	if err := k.processes[1].await(func() error { _, err := k.run("", "get", "--raw", "/readyz"); return err }); err != nil {
@@ -181,7 +203,7 @@ func (k *KubeCluster) start(name string, args ...string) error {
 // stop ends the parts, those that depend on others first.
 func (k *KubeCluster) stop() {
 	for _, v := range slices.Backward(k.processes) {
-		v.end(syscall.SIGTERM)
+		_ = v.end(syscall.SIGTERM) // report has told of those that ended before
 	}
 }
 

@@ -26,16 +26,20 @@ type Proc struct {
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has been waited for
+	err  error         // of the wait; to be read once done is closed
 }
 
-// Process starts a binary that runs until the test ends. When the test fails
-// its log is shown.
+// Process starts a binary that runs until the test ends. The test fails when
+// the process ends by itself, does not end well when asked to, or has met a
+// data race; its log is shown then.
 func Process(t testing.TB, name, binary string, args ...string) *Proc {
 	t.Helper()
 	p := &Proc{t: t, name: name, binary: binary, args: args, log: filepath.Join(t.TempDir(), name+".log")}
 	p.start()
 	t.Cleanup(func() {
-		p.end(syscall.SIGTERM)
+		if err := errors.Join(p.end(syscall.SIGTERM), p.raced()); err != nil {
+			t.Error(err)
+		}
 		if t.Failed() {
 			t.Logf("log of %s:\n%s", name, p.tail(200))
 		}
@@ -64,39 +68,64 @@ func (p *Proc) launch() error {
 		return fmt.Errorf("cannot start %s: %w", p.name, err)
 	}
 	done, cmd := make(chan struct{}), p.cmd
-	p.done = done
+	p.done, p.err = done, nil
 	go func() {
-		_ = cmd.Wait()
+		p.err = cmd.Wait()
 		close(done)
 	}()
 	return nil
 }
 
-// end signals the process and waits; one that does not end is killed.
-func (p *Proc) end(sig os.Signal) {
+// end signals the process and waits; one that does not end is killed. The error
+// says that it ended before, or otherwise than the signal asks for.
+func (p *Proc) end(sig syscall.Signal) error {
 	if p.cmd == nil {
-		return
+		return nil
 	}
-	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) && p.t != nil {
-		p.t.Logf("cannot signal %s: %v", p.name, err)
+	defer func() { p.cmd = nil }()
+	if err := p.ended(); err != nil {
+		return err
+	}
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("cannot signal %s: %w", p.name, err)
 	}
 	select {
 	case <-p.done:
 	case <-time.After(stopWithin):
-		if p.t != nil {
-			p.t.Errorf("%s did not end within %v", p.name, stopWithin)
-		}
 		_ = p.cmd.Process.Kill()
 		<-p.done
+		return fmt.Errorf("%s did not end within %v", p.name, stopWithin)
 	}
-	p.cmd = nil
+	if sig != syscall.SIGKILL && p.err != nil {
+		return fmt.Errorf("%s was asked to end: %w", p.name, p.err)
+	}
+	return nil
+}
+
+// raced returns what the race detector wrote into the log.
+func (p *Proc) raced() error {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err
+	}
+	if _, race, found := bytes.Cut(text, []byte("WARNING: DATA RACE")); found {
+		return fmt.Errorf("%s has a data race:%s", p.name, race[:min(len(race), 8<<10)])
+	}
+	return nil
 }
 
 // Stop ends the process as an operator does, by SIGTERM.
-func (p *Proc) Stop() { p.end(syscall.SIGTERM) }
+func (p *Proc) Stop() { p.mustEnd(syscall.SIGTERM) }
 
-// Kill ends the process as a power cut of the process does, by SIGKILL.
-func (p *Proc) Kill() { p.end(syscall.SIGKILL) }
+// Kill ends the process as the kernel does that runs out of memory, by SIGKILL.
+func (p *Proc) Kill() { p.mustEnd(syscall.SIGKILL) }
+
+func (p *Proc) mustEnd(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.end(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
 
 // Restart starts the process again after Stop or Kill.
 func (p *Proc) Restart() {
@@ -108,10 +137,18 @@ func (p *Proc) Restart() {
 func (p *Proc) ended() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%s has ended: %s", p.name, p.tail(20))
+		return fmt.Errorf("%s has ended by itself: %w\n%s", p.name, orExit0(p.err), p.tail(20))
 	default:
 		return nil
 	}
+}
+
+// orExit0 gives a good end that nobody asked for its name.
+func orExit0(err error) error {
+	if err == nil {
+		return errors.New("exit status 0")
+	}
+	return err
 }
 
 // await polls until the process is up, or has ended.

@@ -9,11 +9,13 @@ package testenv
 import (
 	"errors"
 	"fmt"
-	"net"
+	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -61,13 +63,18 @@ func root() (string, error) {
 	}
 }
 
-// toolsDir is where `make tools` puts things.
+// toolsDir is where `make tools` puts things; as there, a relative
+// CHIRON_TOOLS_DIR is relative to the module.
 func toolsDir() (string, error) {
-	if dir := os.Getenv("CHIRON_TOOLS_DIR"); dir != "" {
-		return filepath.Abs(dir)
+	dir := os.Getenv("CHIRON_TOOLS_DIR")
+	if dir == "" {
+		dir = ".tools"
 	}
-	dir, err := root()
-	return filepath.Join(dir, ".tools"), err
+	if filepath.IsAbs(dir) {
+		return dir, nil
+	}
+	module, err := root()
+	return filepath.Join(module, dir), err
 }
 
 // Tool returns the path of a tool's binary. Tests that need one do not belong
@@ -101,31 +108,6 @@ func tool(name string) (string, error) {
 	return path, nil
 }
 
-// FreePort returns a loopback port that nothing listens on. Another process
-// could take it before the caller does; the kernel hands the same one out
-// again only after many others.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
-func freePort() (int, error) {
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = l.Close() }()
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.New("not a TCP address")
-	}
-	return addr.Port, nil
-}
-
 // Eventually polls until f returns nil and fails the test with f's last error
 // after the time. The time says how long a broken machine is waited for; no
 // test passes or fails by how fast things are.
@@ -146,18 +128,25 @@ func poll(within time.Duration, f func() error) (err error) {
 
 // answers returns nil once url answers 200.
 func answers(url string) func() error {
-	client := &http.Client{Timeout: 5 * time.Second}
 	return func() error {
-		resp, err := client.Get(url) //nolint:noctx // bounded by the client's timeout
-		if err != nil {
-			return err
-		}
-		defer func() { _ = resp.Body.Close() }()
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s: %s", url, resp.Status)
-		}
-		return nil
+		_, err := get(url)
+		return err
 	}
+}
+
+// get returns what url answers; anything but 200 is an error.
+func get(url string) (string, error) {
+	client := &http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Get(url) //nolint:noctx // bounded by the client's timeout
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return string(body), err
 }
 
 // BuildChiron builds the chiron command once for the package's tests, with the
@@ -181,6 +170,9 @@ func buildChiron() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := touchSources(module); err != nil {
+		return "", err
+	}
 	args := []string{"build", "-o", filepath.Join(dir, "chiron")}
 	if raceEnabled {
 		args = append(args, "-race")
@@ -191,6 +183,23 @@ func buildChiron() (string, error) {
 		return "", fmt.Errorf("cannot build chiron: %w\n%s", err, out)
 	}
 	return filepath.Join(dir, "chiron"), nil
+}
+
+// touchSources looks at each file of the module. The cache of test results
+// notes what a test looks at, not what the compiler that it calls does: without
+// this, a change to Chiron would leave an old "ok" in place.
+func touchSources(module string) error {
+	return filepath.WalkDir(module, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != module && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go"), d.Name() == "go.mod", d.Name() == "go.sum":
+			_, err = os.Stat(path)
+		}
+		return err
+	})
 }
 
 // sharedDir makes a folder that lives until Main ends.
