@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // seasonal(tz=…) on images without a zone database
 
 	"github.com/alecthomas/kingpin/v2"
 )
