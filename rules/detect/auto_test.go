@@ -100,6 +100,29 @@ func TestAutoLooksAgainWhenTheSeriesChangesItsNature(t *testing.T) {
 	}, "mad: constant", "zscore of the rate")
 }
 
+func TestAutoIsNotBlindAfterAnAbsurdSample(t *testing.T) {
+	for _, size := range []float64{30, 100, 1000, 1e5} {
+		rnd := rand.New(rand.NewSource(19))
+		s, _, at := series(2000, time.Minute, func(int) float64 { return 50 + rnd.NormFloat64() })
+		if v := s.Step(Point{at, 50 + size}); !(v.Score > 1) {
+			t.Errorf("a spike of %v scores %v", size, v.Score)
+		}
+		const later = 3000
+		for i := range later {
+			s.Step(Point{at + int64(i+1)*60_000, 50 + rnd.NormFloat64()})
+		}
+		seen := 0
+		for i := range 20 {
+			if s.Step(Point{at + int64(later+1+i)*60_000, 70 + rnd.NormFloat64()}).Score > 1 {
+				seen++
+			}
+		}
+		if seen < 15 {
+			t.Errorf("after a spike of %v, %d of 20 points of a new level score above 1", size, seen)
+		}
+	}
+}
+
 // Quiet series must stay quiet at the shipped threshold, whatever their tail.
 func TestAutoIsQuietOnWhatTheSeriesAlwaysDoes(t *testing.T) {
 	rnd := rand.New(rand.NewSource(14))

@@ -67,6 +67,21 @@ func (w *view) deviation(v float64) float64 {
 	return d
 }
 
+// influence is the weight at which a width learns v: less than 1 beyond
+// farthest widths, so that one absurd sample widens it a few times and does not
+// blind the look for days. A width next to zero learns everything.
+func (w *view) influence(v float64) float64 {
+	const farthest, absurd = 100, 1e8
+	if w.rare == nil {
+		return 1
+	}
+	d := math.Abs(v-w.center) / w.width
+	if !(d > farthest && d < absurd) {
+		return 1
+	}
+	return farthest * farthest / (d * d)
+}
+
 // views lays out all looks for a model that expects a value; NaN: there is
 // none yet.
 func (l *looks) views(expected float64) (out [lookCount]view) {
@@ -167,20 +182,20 @@ func (l *looks) learn(v, expected, steps float64) {
 		}
 	}
 	if l.n > looksFast {
-		l.jumps.take(v-l.fast.mean, steps)
+		l.jumps.take(v-l.fast.mean, steps, views[lookJump].influence(v))
 	}
 	if !math.IsNaN(expected) {
-		l.errs.take(v-expected, steps)
+		l.errs.take(v-expected, steps, views[lookModel].influence(v))
 	}
-	l.wide.take(v, steps)
-	l.fast.take(v, steps)
-	l.slow.take(v, steps)
+	l.wide.take(v, steps, views[lookExtreme].influence(v))
+	l.fast.take(v, steps, 1)
+	l.slow.take(v, steps, 1)
 	l.n++
 }
 
 // take adds x, and begins again when numbers have become too large to count.
-func (m *moments) take(x, dt float64) {
-	m.add(x, dt, 1)
+func (m *moments) take(x, dt, weight float64) {
+	m.add(x, dt, weight)
 	if math.IsNaN(m.spread-m.spread) || math.IsNaN(m.mean-m.mean) {
 		*m = moments{tau: m.tau}
 	}
