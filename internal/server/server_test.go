@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gogo/protobuf/proto"
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/prompb"
 	"go.uber.org/goleak"
@@ -112,7 +113,7 @@ func (i *instance) send(metric string, v float64) {
 		Labels:  []prompb.Label{{Name: "__name__", Value: metric}},
 		Samples: []prompb.Sample{{Value: v, Timestamp: time.Now().UnixMilli()}},
 	}}}
-	b, err := req.Marshal()
+	b, err := proto.Marshal(req)
 	if err != nil {
 		i.t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gogo/protobuf/proto"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/prompb"
@@ -123,7 +124,7 @@ func scan(d *Decoder, p Protocol, b []byte) (plain, error) {
 // generated1 reads a 1.0 request with the generated decoder.
 func generated1(b []byte) (plain, error) {
 	var req prompb.WriteRequest
-	if err := req.Unmarshal(b); err != nil {
+	if err := proto.Unmarshal(b, &req); err != nil {
 		return plain{}, err
 	}
 	var out plain
@@ -160,7 +161,7 @@ func generated1(b []byte) (plain, error) {
 // generated2 reads a 2.0 request with the generated decoder.
 func generated2(b []byte) (plain, error) {
 	var req writev2.Request
-	if err := req.Unmarshal(b); err != nil {
+	if err := proto.Unmarshal(b, &req); err != nil {
 		return plain{}, err
 	}
 	out := plain{Symbols: req.Symbols}
