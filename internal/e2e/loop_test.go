@@ -32,13 +32,15 @@ const patience = 3 * time.Minute
 func TestFaultToVerifiedCure(t *testing.T) {
 	for _, protocol := range []string{"io.prometheus.write.v2.Request", "prometheus.WriteRequest"} {
 		t.Run(protocol, func(t *testing.T) {
-			l := newLoop(t, protocol, "1s")
+			l := newLoop(t, loopOptions{protocol: protocol, settle: "1s"})
 			l.awaitReady()
 			faulty := l.pods()[0]
 			before := l.pods()
 			l.leak(faulty)
 			run := l.awaitRun("succeeded")
 			l.awaitReplaced(before, faulty)
+			l.awaitOneEviction(faulty)
+			l.awaitAllStored()
 
 			if !strings.Contains(run.Text, faulty) || !strings.Contains(run.Text, "evict-leaking-pod") {
 				t.Errorf("the run does not say what it did: %s", run.Text)
@@ -65,50 +67,28 @@ func TestFaultToVerifiedCure(t *testing.T) {
 	}
 }
 
-// TestKilledInTheMiddle kills Chiron while a run is under way: nothing that
-// was answered is lost and nothing is done twice.
-func TestKilledInTheMiddle(t *testing.T) {
-	l := newLoop(t, "io.prometheus.write.v2.Request", "8s")
-	l.awaitReady()
-	before := l.pods()
-	faulty := before[0]
-	l.leak(faulty)
-	l.awaitRun("settling", "acting") // on record, perhaps done; verify waits
-	stored := l.stored()
-	l.chiron.Kill()
-	l.chiron.Restart()
-	l.awaitHealthy()
-	for series, n := range l.storedAt(stored.at) {
-		stored.samples[series] -= n
-	}
-	for series, missing := range stored.samples {
-		if missing > 0 {
-			t.Errorf("%d samples of %s are lost", missing, series)
-		}
-	}
-	l.awaitRun("succeeded")
-	l.awaitReplaced(before, faulty)
-	if runs := l.runs(); len(runs) != 1 {
-		t.Errorf("one fault, %d runs: %+v", len(runs), runs)
-	}
-	// The API server's own record: one eviction of one pod.
-	if now := l.pods(); !slices.Contains(now, before[1]) || !slices.Contains(now, before[2]) {
-		t.Errorf("pods before %v, now %v: more than %s has gone", before, now, faulty)
-	}
-}
-
 // loop is everything that runs.
 type loop struct {
-	t         *testing.T
-	kube      *testenv.KubeCluster
-	namespace string
-	chiron    *testenv.Proc
-	binary    string
-	url       string
+	t          *testing.T
+	kube       *testenv.KubeCluster
+	namespace  string
+	chiron     *testenv.Proc
+	binary     string
+	url        string
+	prometheus string    // url
+	since      time.Time // all models were ready
+}
+
+// loopOptions say what differs between the tests.
+type loopOptions struct {
+	protocol string // of remote write
+	settle   string // between action and verification
+	// Wires that one request can be held on; nil for a direct connection.
+	toKubernetes, toChiron *wire
 }
 
 // newLoop starts all parts around a deployment of three pods.
-func newLoop(t *testing.T, protocol, settle string) *loop {
+func newLoop(t *testing.T, o loopOptions) *loop {
 	t.Helper()
 	kube := testenv.Kube(t)
 	l := &loop{t: t, kube: kube, namespace: kube.Namespace(t), binary: testenv.BuildChiron(t)}
@@ -130,6 +110,13 @@ func newLoop(t *testing.T, protocol, settle string) *loop {
 
 	port := testenv.FreePort(t)
 	l.url = fmt.Sprintf("http://127.0.0.1:%d", port)
+	webhook, kubeconfig := l.url, kube.UserKubeconfig(t, remediator)
+	if o.toChiron != nil {
+		webhook = o.toChiron.open(t, webhook, "")
+	}
+	if o.toKubernetes != nil {
+		kubeconfig = o.toKubernetes.kubeconfig(t, kubeconfig)
+	}
 	alertmanager := testenv.Alertmanager(t, testenv.AlertmanagerOptions{Config: fmt.Sprintf(`
 route: { receiver: chiron, group_by: [alertname, namespace], group_wait: 1s, group_interval: 1s, repeat_interval: 1h }
 receivers:
@@ -137,7 +124,7 @@ receivers:
     webhook_configs:
       - url: %s/api/v1/alertmanager/webhook
         http_config: { authorization: { credentials: a-token-for-the-loop } }
-`, l.url)})
+`, webhook)})
 
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -149,9 +136,9 @@ remediation:
   policy_files: [policies.yaml]
   kubernetes: { kubeconfig: '%s' }
   webhook: { bearer_token_files: [token] }
-`, strings.TrimPrefix(alertmanager.URL, "http://"), kube.UserKubeconfig(t, "chiron-remediator")),
+`, strings.TrimPrefix(alertmanager.URL, "http://"), kubeconfig),
 		"shop.anomaly.yaml": fmt.Sprintf(rules, l.namespace),
-		"policies.yaml":     fmt.Sprintf(policies, settle),
+		"policies.yaml":     fmt.Sprintf(policies, o.settle),
 		"token":             "a-token-for-the-loop\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -163,7 +150,7 @@ remediation:
 		"--storage.path="+filepath.Join(dir, "data"), "--cache.memory=64MiB", fmt.Sprintf("--web.listen-address=127.0.0.1:%d", port))
 	l.awaitHealthy()
 
-	testenv.Prometheus(t, testenv.PrometheusOptions{Config: fmt.Sprintf(`
+	l.prometheus = testenv.Prometheus(t, testenv.PrometheusOptions{Config: fmt.Sprintf(`
 global: { scrape_interval: 1s }
 scrape_configs:
   - job_name: kubelet
@@ -176,7 +163,7 @@ remote_write:
   - url: %s/api/v1/write
     protobuf_message: %s
     queue_config: { batch_send_deadline: 1s }
-`, strings.TrimPrefix(kube.KwokURL, "http://"), strings.TrimPrefix(program.URL, "http://"), l.url, protocol)})
+`, strings.TrimPrefix(kube.KwokURL, "http://"), strings.TrimPrefix(program.URL, "http://"), l.url, o.protocol)}).URL
 	return l
 }
 
@@ -193,6 +180,9 @@ spec:
       annotations: { kwok.x-k8s.io/usage-memory: 100Mi, kwok.x-k8s.io/usage-cpu: 50m }
     spec: { containers: [{ name: cart, image: cart }] }
 `
+
+// remediator is the user that Chiron is to the API server.
+const remediator = "chiron-remediator"
 
 // binding gives the user of the test what the shipped role allows.
 const binding = `
@@ -274,6 +264,7 @@ func (l *loop) awaitReady() {
 		}
 		return nil
 	})
+	l.since = time.Now()
 }
 
 // awaitReplaced waits until the faulty pod has gone and three run again.
@@ -286,6 +277,22 @@ func (l *loop) awaitReplaced(before []string, faulty string) {
 		}
 		return nil
 	})
+}
+
+// awaitOneEviction holds what was done against the API server's own record:
+// the pod was evicted by Chiron, once, and nothing else was tried.
+func (l *loop) awaitOneEviction(pod string) {
+	l.t.Helper()
+	testenv.Eventually(l.t, patience, func() error {
+		if len(l.kube.Evictions(l.t, l.namespace)) == 0 {
+			return fmt.Errorf("%s has not been evicted", pod)
+		}
+		return nil
+	})
+	want := []testenv.Eviction{{Pod: pod, User: remediator, Code: http.StatusCreated}}
+	if got := l.kube.Evictions(l.t, l.namespace); !slices.Equal(got, want) {
+		l.t.Errorf("evictions %v, want %v", got, want)
+	}
 }
 
 type run struct {

@@ -3,11 +3,14 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+
+	"github.com/chironhq/chiron/internal/testenv"
 )
 
 // query answers an instant query, "" of nothing while Chiron is not there.
@@ -21,7 +24,7 @@ func (l *loop) query(expr string) model.Vector {
 }
 
 func (l *loop) queryAt(expr string, at time.Time) (model.Vector, error) {
-	value, err := l.value(expr, at)
+	value, err := l.value(l.url, expr, at)
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +35,8 @@ func (l *loop) queryAt(expr string, at time.Time) (model.Vector, error) {
 	return v, nil
 }
 
-func (l *loop) value(expr string, at time.Time) (model.Value, error) {
-	client, err := api.NewClient(api.Config{Address: l.url})
+func (l *loop) value(address, expr string, at time.Time) (model.Value, error) {
+	client, err := api.NewClient(api.Config{Address: address})
 	if err != nil {
 		return nil, err
 	}
@@ -43,39 +46,53 @@ func (l *loop) value(expr string, at time.Time) (model.Value, error) {
 	return value, err
 }
 
-// storage is how many samples each received series had at a time.
-type storage struct {
-	at      time.Time
-	samples map[string]int
-}
-
-// stored counts what has been received up to a moment ago. Prometheus was told
-// that all of it is stored, or the ring would not return it.
-func (l *loop) stored() storage {
+// awaitAllStored compares what Prometheus scraped, up to now, with what Chiron
+// has. Prometheus sends nothing again that was answered 2xx: a sample that was
+// answered and lost stays missing.
+func (l *loop) awaitAllStored() {
 	l.t.Helper()
 	at := time.Now()
-	s := storage{at: at, samples: l.storedAt(at)}
-	if len(s.samples) < 10 {
-		l.t.Fatalf("only %d series are stored", len(s.samples))
+	sent, err := l.samples(l.prometheus, at)
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	return s
+	if len(sent) < 10 {
+		l.t.Fatalf("only %d series were scraped", len(sent))
+	}
+	testenv.Eventually(l.t, patience, func() error {
+		stored, err := l.samples(l.url, at)
+		if err != nil {
+			return err
+		}
+		var missing []string
+		for series, samples := range sent {
+			for _, s := range samples {
+				if !slices.ContainsFunc(stored[series], func(have model.SamplePair) bool { return have.Equal(&s) }) {
+					missing = append(missing, fmt.Sprintf("%s %v", series, s))
+				}
+			}
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("%d samples are not stored, such as %v", len(missing), missing[:min(5, len(missing))])
+		}
+		return nil
+	})
 }
 
-func (l *loop) storedAt(at time.Time) map[string]int {
-	l.t.Helper()
-	out := map[string]int{}
-	for _, job := range []string{"kubelet", "shop"} {
-		v, err := l.value(fmt.Sprintf(`{job=%q}[10m]`, job), at)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		matrix, ok := v.(model.Matrix)
-		if !ok {
-			l.t.Fatalf("a %s, not a matrix", v.Type())
-		}
-		for _, s := range matrix {
-			out[s.Metric.String()] = len(s.Values)
-		}
+// samples returns the scraped series at an address, from the time at which
+// the loop was ready to another.
+func (l *loop) samples(address string, to time.Time) (map[string][]model.SamplePair, error) {
+	v, err := l.value(address, fmt.Sprintf(`{job=~"kubelet|shop"}[%dms]`, to.Sub(l.since).Milliseconds()), to)
+	if err != nil {
+		return nil, err
 	}
-	return out
+	matrix, ok := v.(model.Matrix)
+	if !ok {
+		return nil, fmt.Errorf("a %s, not a matrix", v.Type())
+	}
+	out := map[string][]model.SamplePair{}
+	for _, s := range matrix {
+		out[s.Metric.String()] = s.Values
+	}
+	return out, nil
 }
