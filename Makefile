@@ -55,8 +55,10 @@ fmt: tools-lint ## format all Go files
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 10s)
-	@for pkg in $$(go list $(PKG)); do \
-		for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	@packages=$$(go list $(PKG)); \
+	for pkg in $$packages; do \
+		tests=$$(go test -list '^Fuzz' $$pkg) || { echo "$$tests" >&2; exit 1; }; \
+		for f in $$(grep '^Fuzz' <<<"$$tests" || true); do \
 			echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
 		done; \
 	done
