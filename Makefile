@@ -5,7 +5,9 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-TOOLS    := $(or $(CHIRON_TOOLS_DIR),.tools)
+# Where the real peers lie; clones may share a folder.
+export CHIRON_TOOLS_DIR := $(abspath $(or $(CHIRON_TOOLS_DIR),.tools))
+TOOLS    := $(CHIRON_TOOLS_DIR)
 PKG      := ./...
 BENCH    ?= .
 COUNT    ?= 1
@@ -29,15 +31,18 @@ run: build ## start Chiron watching itself; needs no other service
 	@exec bin/chiron serve --config.file=deploy/examples/chiron.yaml
 
 .PHONY: test
-test: lint test-short race ## everything: lint, the quick part, then all with -race and real peers
+test: compiler lint test-short race ## everything: lint, the quick part, then all with -race and real peers
 
 .PHONY: test-short
 test-short: ## the quick part: no other process is needed
 	go test -short $(PKG)
 
+.PHONY: compiler
+compiler:
+	@command -v $$(go env CC) >/dev/null || { echo "the race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
+
 .PHONY: race
-race: tools-prom tools-kube ## all tests with the race detector and real peers
-	@command -v $${CC:-cc} >/dev/null || { echo "the race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
+race: compiler tools-prom tools-kube ## all tests with the race detector and real peers
 	CGO_ENABLED=1 go test -race -timeout 30m $(PKG)
 
 .PHONY: e2e
@@ -45,8 +50,8 @@ e2e: tools-prom tools-kube ## only the loop as one test
 	go test -count=1 -v -timeout 20m ./internal/e2e
 
 .PHONY: lint
-lint: tools-lint ## gofmt, go vet and golangci-lint
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted; run make fmt:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+lint: tools-lint ## gofmt and golangci-lint, go vet in it
+	@files=$$(gofmt -l $$(go list -f '{{.Dir}}' $(PKG))); test -z "$$files" || { printf 'not formatted; run make fmt:\n%s\n' "$$files" >&2; exit 1; }
 	$(TOOLS)/bin/golangci-lint run --timeout 30m $(PKG)
 
 .PHONY: fmt
