@@ -44,6 +44,7 @@ func checkCommand(app *kingpin.Application) (string, command) {
 		for _, name := range names {
 			c.file(kind, name)
 		}
+		c.problems = append(c.problems, lang.CheckFiles(c.loaded...)...)
 		c.problems.Sort()
 		fmt.Fprint(e.stderr, c.problems)
 		if c.unreadable || c.problems.HasErrors() || *strict && len(c.problems) > 0 {
@@ -68,6 +69,7 @@ type checker struct {
 	explain    bool
 	problems   diag.Problems
 	unreadable bool
+	loaded     []*lang.File // rule files without errors, to be checked together
 }
 
 func (c *checker) file(kind, name string) {
@@ -105,6 +107,7 @@ func (c *checker) rules(name string, text []byte) string {
 	if problems.HasErrors() {
 		return ""
 	}
+	c.loaded = append(c.loaded, file)
 	var record, alert, anomaly int
 	for _, g := range file.Groups {
 		for _, r := range g.Rules {
