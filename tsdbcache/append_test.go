@@ -464,12 +464,12 @@ func TestRetention(t *testing.T) {
 	put(Accepted, now.Add(-time.Hour))
 	db.closeIdle()
 	db.closeIdle()
-	db.expire(now)
+	db.expire()
 	if n := db.Stats(1).Series; n != 1 {
 		t.Errorf("%d series at the edge of the retention", n)
 	}
 	now = now.Add(time.Millisecond)
-	db.expire(now)
+	db.expire()
 	if s := db.Stats(1); s.Series != 0 || s.PagesClosed != 0 || s.PagesOpen != 0 {
 		t.Errorf("%+v behind the retention", s)
 	}

@@ -13,9 +13,10 @@ import (
 
 // DB is the ring. Its methods may be called from any goroutine.
 type DB struct {
-	opts Options
-	lock *dirLock // nil without Dir
-	syms *symbols
+	opts  Options
+	clock clock
+	lock  *dirLock // nil without Dir
+	syms  *symbols
 
 	// cache maps wire keys to references for series that were not predicted.
 	cache   *fastcache.Cache
@@ -59,7 +60,7 @@ func Open(o Options) (*DB, error) {
 	}
 	seed := rand.Uint64()
 	db := &DB{
-		opts: o, keySeed: rand.Uint64(), syms: newSymbols(seed), series: newSeriesTable(seed), post: newPostings(),
+		opts: o, clock: newClock(o.Now), keySeed: rand.Uint64(), syms: newSymbols(seed), series: newSeriesTable(seed), post: newPostings(),
 		hists: map[uint32]*histTail{}, lates: map[uint32]*histTail{}, meta: newMetas(),
 	}
 	db.ex = newExemplars(max(o.MaxExemplars, 0))

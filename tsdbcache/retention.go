@@ -35,7 +35,7 @@ func (db *DB) Run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		now := db.opts.Now()
-		db.expire(now)
+		db.expire()
 		if d := now.Sub(scanned); d >= db.idleInterval() || d < 0 {
 			scanned = now
 			db.closeIdle()
@@ -92,11 +92,12 @@ func (db *DB) Sync() error {
 }
 
 // expire drops closed chunks whose samples are all behind the retention.
-func (db *DB) expire(now time.Time) {
+func (db *DB) expire() {
 	if db.opts.Retention == 0 {
 		return
 	}
-	limit := now.Add(-db.opts.Retention).UnixMilli()
+	earliest, _ := db.clock.bounds()
+	limit := earliest.Add(-db.opts.Retention).UnixMilli()
 	for more := true; more; {
 		db.mu.Lock()
 		more = false

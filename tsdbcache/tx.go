@@ -152,12 +152,12 @@ type limits struct{ lo, hi int64 }
 func (db *DB) limits() limits {
 	l := limits{math.MinInt64 + 1, math.MaxInt64}
 	if db.opts.MaxFuture > 0 || db.opts.Retention > 0 {
-		now := db.opts.Now().UnixMilli()
+		earliest, latest := db.clock.bounds()
 		if db.opts.MaxFuture > 0 {
-			l.hi = now + db.opts.MaxFuture.Milliseconds()
+			l.hi = latest.Add(db.opts.MaxFuture).UnixMilli()
 		}
 		if db.opts.Retention > 0 {
-			l.lo = now - db.opts.Retention.Milliseconds()
+			l.lo = earliest.Add(-db.opts.Retention).UnixMilli()
 		}
 	}
 	return l
