@@ -44,7 +44,7 @@ func TestPartialWrites(t *testing.T) {
 		{"4.3 too far ahead", "too_far_ahead 1", float(base+601_000, 1, "__name__", "x"), 0},
 		{"4.4 count mismatch", "invalid_histogram 1", remotewrite.BatchSeries{Labels: labels.FromStrings("__name__", "h"), Histograms: []remotewrite.Histogram{{T: base, Int: badHistogram}}}, 0},
 		{"4.4 unknown schema", "invalid_histogram 1", remotewrite.BatchSeries{Labels: labels.FromStrings("__name__", "h"), Histograms: []remotewrite.Histogram{{T: base, Float: &histogram.FloatHistogram{Schema: -7}}}}, 0},
-		{"4.5 exemplar of no series", "unknown_series 1", remotewrite.BatchSeries{Labels: labels.FromStrings("__name__", "x"), Exemplars: []exemplar.Exemplar{{Value: 1, Ts: base}}}, remotewrite.V1},
+		{"4.5 exemplar of no series", "unknown_series 1", remotewrite.BatchSeries{Labels: labels.FromStrings("__name__", "x"), Exemplars: []exemplar.Exemplar{{Value: 1, Ts: base}}}, 0},
 	} {
 		for _, p := range protocols12 {
 			if tc.only != 0 && tc.only != p {

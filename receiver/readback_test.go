@@ -194,11 +194,7 @@ func TestExemplars(t *testing.T) {
 		a = e.post(p, traced(4, exemplar.Exemplar{Value: 1}))
 		e.want(a, p, 400, 1, 0, 0)
 		alone := remotewrite.BatchSeries{Labels: labels.FromStrings("__name__", "traced"), Exemplars: []exemplar.Exemplar{ex(9, "z")}}
-		if p == remotewrite.V1 { // a 1.0 sender puts exemplars into series of their own
-			e.want(e.post(p, alone), p, 204)
-		} else {
-			e.want(e.post(p, alone), p, 400, 0, 0, 0)
-		}
+		e.want(e.post(p, alone), p, 204, 0, 0, 1)
 
 		q, err := e.db.ExemplarQuerier(context.Background())
 		if err != nil {
@@ -214,11 +210,7 @@ func TestExemplars(t *testing.T) {
 				ids = append(ids, fmt.Sprint(x.Labels.Get("trace_id"), x.Ts-base, x.Value))
 			}
 		}
-		want := "[a1 1 b2 2 c3 3]"
-		if p == remotewrite.V1 {
-			want = "[a1 1 b2 2 c3 3 z9 9]"
-		}
-		if fmt.Sprint(ids) != want {
+		if want := "[a1 1 b2 2 c3 3 z9 9]"; fmt.Sprint(ids) != want {
 			t.Errorf("%s: exemplars %v, want %s", p, ids, want)
 		}
 

@@ -150,7 +150,7 @@ func (r *request) resolve(s *remotewrite.Series) (storage.SeriesRef, bool, error
 		return r.create(s, tsdbcache.KeyV1, s.Labels)
 	}
 	switch {
-	case s.Samples+s.Histograms == 0:
+	case s.Samples+s.Histograms+s.Exemplars == 0:
 		return 0, false, r.refuse(s, remotewrite.NoSamples, "no samples")
 	case s.Samples > 0 && s.Histograms > 0:
 		return 0, false, r.refuse(s, remotewrite.MixedSamples, "both samples and histograms")
@@ -218,10 +218,9 @@ func (r *request) create(s *remotewrite.Series, space tsdbcache.KeySpace, key []
 		r.refuseLabels(err, items+s.Exemplars, "")
 		return 0, false, nil
 	}
-	if items == 0 { // exemplars alone make no series
-		r.refused.reason(tsdbcache.UnknownSeries, s.Exemplars, "exemplar of unknown series "+r.series.String())
-		return 0, false, nil
-	}
+	// Exemplars alone come from every Prometheus that sends them. They make no
+	// series: one that gets no sample in this request leaves again, and the
+	// ring refuses its exemplars.
 	ref, reason := r.tx.Create(space, key, r.series.Build())
 	if reason != tsdbcache.Accepted {
 		r.refused.reason(reason, items+s.Exemplars, r.series.String()+": "+reason.String())
