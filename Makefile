@@ -49,6 +49,11 @@ race: compiler tools-prom tools-kube ## all tests with the race detector and rea
 e2e: tools-prom tools-kube ## only the loop as one test
 	go test -count=1 -v -timeout 20m ./internal/e2e
 
+.PHONY: crash
+crash: ## kill Chiron under load KILLS times (default 200), look for every sample after each
+	CHIRON_KILLS=$(or $(KILLS),200) go test -count=1 -v -timeout 60m -run 'TestCrash|TestFullDisk' ./internal/e2e
+	CHIRON_KILLS=$(or $(KILLS),200) go test -count=1 -v -timeout 60m -run '^TestKill$$' ./tsdbcache
+
 .PHONY: lint
 lint: tools-lint ## gofmt and golangci-lint, go vet in it
 	@files=$$(gofmt -l $$(go list -f '{{.Dir}}' $(PKG))); test -z "$$files" || { printf 'not formatted; run make fmt:\n%s\n' "$$files" >&2; exit 1; }

@@ -114,6 +114,9 @@ func (p *Proc) raced() error {
 	return nil
 }
 
+// PID is the number that the system knows the running process by.
+func (p *Proc) PID() int { return p.cmd.Process.Pid }
+
 // Stop ends the process as an operator does, by SIGTERM.
 func (p *Proc) Stop() { p.mustEnd(syscall.SIGTERM) }
 
