@@ -297,6 +297,9 @@ func TestConcurrency(t *testing.T) {
 					if it.Err() != nil {
 						t.Error(it.Err())
 					}
+					if last < 0 {
+						continue // evicted while this goroutine did not run
+					}
 					w := set.At().Labels().Get("w")
 					if newest[w] == nil {
 						newest[w] = map[int64]int{}
