@@ -77,6 +77,11 @@ fuzz: ## every fuzz target for FUZZTIME (default 10s)
 bench: ## benchmarks, ready for benchstat: BENCH=pattern COUNT=10
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 60m ./bench/... ./tsdbcache/... ./receiver/... ./rules/...
 
+.PHONY: bench-detection
+bench-detection: ## all models over labelled public series: DATA=directory MODEL=auto,mad SET=nab-dev
+	@test -n "$(DATA)" || { echo "want DATA=directory of the data sets; docs/models.md says where they come from" >&2; exit 2; }
+	@go run ./bench/detection -data '$(DATA)' -model '$(MODEL)' -set '$(SET)'
+
 .PHONY: tools
 tools: ## real peers and development tools, built from the Go module proxy into .tools
 	@tools/build

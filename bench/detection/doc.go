@@ -1,0 +1,12 @@
+// Command detection runs models over public series with labelled anomalies and
+// scores them as their benchmarks do: NAB's windows and sigmoid, VUS and AUC,
+// and event-wise precision, recall and delay.
+//
+//	go run ./bench/detection -data DIR                   a table a data set
+//	go run ./bench/detection -data DIR -model auto,mad   of these models only
+//	go run ./bench/detection plot -data DIR -file nab-dev/data/….csv -model auto -out plot.svg
+//
+// Models run as in a rule: one configuration for all files, one pass, each
+// score given before the next point is seen. The data is not part of this
+// repository; docs/models.md says where each set comes from.
+package main
