@@ -220,7 +220,7 @@ func TestConformanceTableNamesTests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for fn := range f.Scope.Objects { //nolint:staticcheck // the package scope of one file is all that is asked for
+			for fn := range f.Scope.Objects {
 				have[fn] = true
 			}
 		}

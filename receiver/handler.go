@@ -21,7 +21,9 @@ type Options struct {
 	DB *tsdbcache.DB
 	// Limits bound a request; zero fields take defaults.
 	Limits Limits
-	// Now is the clock of the duration metric. nil: time.Now.
+	// HA deduplicates HA pairs. nil: every request is stored.
+	HA *HAOptions
+	// Now is the clock of HA pairs and of the duration metric. nil: time.Now.
 	Now func() time.Time
 	// Logger receives what an operator can act on. nil: slog.Default.
 	Logger *slog.Logger
@@ -37,6 +39,7 @@ type Handler struct {
 	now        func() time.Time
 	log        *slog.Logger
 	metrics    *metrics
+	ha         *haPairs // nil: off
 
 	slots    chan struct{} // one token a request being worked on
 	draining atomic.Bool
@@ -61,6 +64,9 @@ func New(o Options) (*Handler, error) {
 	}
 	h.retryAfter = []string{strconv.Itoa(max(1, int(limits.RetryAfter/time.Second)))}
 	if h.metrics, err = newMetrics(o.Registerer); err != nil {
+		return nil, err
+	}
+	if h.ha, err = newHAPairs(o.HA, limits, o.Registerer); err != nil {
 		return nil, err
 	}
 	h.pool.New = func() any { return newRequest(h) }

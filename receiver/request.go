@@ -38,6 +38,7 @@ type request struct {
 
 	n       int             // number of the current series in the request
 	created []createdSeries // series that this request made known
+	cluster []byte          // HA cluster of a request that is dropped
 
 	written [3]headerNumber
 }

@@ -21,8 +21,13 @@ func (r *request) store() int {
 	r.tx = r.h.db.Begin()
 	if err := r.append(); err != nil {
 		r.tx.Rollback()
-		if errors.Is(err, errTooManySamples) {
+		switch {
+		case errors.Is(err, errTooManySamples):
 			return r.fail(http.StatusRequestEntityTooLarge, "more than %d samples in one request", r.h.limits.Samples)
+		case errors.Is(err, errNotElected):
+			return r.duplicate()
+		case errors.Is(err, errTooManyClusters):
+			return r.later(http.StatusTooManyRequests, "%v of HA pairs", err)
 		}
 		return r.fail(http.StatusBadRequest, "%v", err)
 	}
@@ -52,6 +57,11 @@ func (r *request) append() error {
 		s := d.Series()
 		if r.items += s.Samples + s.Histograms + s.Exemplars; r.items > r.h.limits.Samples {
 			return errTooManySamples
+		}
+		if r.n == 0 && r.h.ha != nil {
+			if err := r.elect(); err != nil {
+				return err
+			}
 		}
 		if err := r.appendSeries(s); err != nil {
 			return err
@@ -217,6 +227,9 @@ func (r *request) create(s *remotewrite.Series, space tsdbcache.KeySpace, key []
 	if err != nil {
 		r.refuseLabels(err, items+s.Exemplars, "")
 		return 0, false, nil
+	}
+	if r.h.ha != nil {
+		r.h.ha.strip(&r.series)
 	}
 	// Exemplars alone come from every Prometheus that sends them. They make no
 	// series: one that gets no sample in this request leaves again, and the
