@@ -100,7 +100,7 @@ var querySides = []struct {
 		}
 		b.Cleanup(func() { _ = db.Close() })
 		fillQueries(b, db)
-		engine, err := upstream.NewEngine(upstream.EngineOptions{Logger: quiet})
+		engine, err := upstream.NewQueryEngine(upstream.EngineOptions{Logger: quiet})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -36,12 +36,13 @@ func TestAnswersEqualEngine(t *testing.T) {
 	slices.Sort(exprs)
 	exprs = slices.Compact(exprs)
 	p := parser.NewParser(promqltest.TestParserOpts)
-	engine, err := upstream.NewEngine(upstream.EngineOptions{Parser: p})
+	short, err := upstream.NewQueryEngine(upstream.EngineOptions{Parser: p})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer engine.Close()
-	b := newBed(t, func(o *Options) { o.Parser, o.Engine = p, engine })
+	defer short.Close()
+	engine := short.Engine // without the short way
+	b := newBed(t, func(o *Options) { o.Parser, o.Engine = p, short })
 	loadFor(t, p, b.store, exprs)
 
 	if testing.Short() { // every tenth, over the same data

@@ -26,7 +26,6 @@ import (
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/chironhq/chiron/internal/config"
@@ -65,7 +64,7 @@ type server struct {
 	start  time.Time
 
 	db          *tsdbcache.DB
-	engine      *promql.Engine
+	engine      *upstream.Engine
 	output      storage.AppendableV2 // the ring, then every remote write
 	notifier    *upstream.Notifier
 	rules       *rules.Manager
@@ -145,7 +144,7 @@ func (s *server) build(cfg *config.Config, life *lifecycle) (err error) {
 		return fmt.Errorf("cannot open the ring: %w", err)
 	}
 	life.start("ring", s.db.Run)
-	s.engine, err = upstream.NewEngine(upstream.EngineOptions{
+	s.engine, err = upstream.NewQueryEngine(upstream.EngineOptions{
 		MaxSamples: cfg.Query.MaxSamples, Timeout: cfg.Query.Timeout, Concurrency: cfg.Query.MaxConcurrent,
 		Lookback: cfg.Query.Lookback, ActiveQueryDir: s.o.StoragePath, Parser: lang.PromQL(), Logger: s.logger.With("part", "query"), Registerer: s.reg,
 	})

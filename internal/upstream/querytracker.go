@@ -37,8 +37,19 @@ type queue struct {
 	timeout time.Duration
 }
 
+// queryText is the context's key for the text of a query that the engine runs
+// without knowing it.
+type queryText struct{}
+
+func withQueryText(ctx context.Context, text string) context.Context {
+	return context.WithValue(ctx, queryText{}, text)
+}
+
 // Insert waits for a turn.
 func (q queue) Insert(ctx context.Context, query string) (int, error) {
+	if text, ok := ctx.Value(queryText{}).(string); ok {
+		query = text
+	}
 	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
 	i, err := q.QueryTracker.Insert(ctx, query)
