@@ -93,7 +93,8 @@ func (db *DB) find(ls labels.Labels) (storage.SeriesRef, bool) {
 	}
 	db.mu.RLock()
 	defer db.mu.RUnlock()
-	slot := db.series.find(db.series.hash(refs), refs)
+	enc := encodeRefs(nil, refs)
+	slot := db.series.find(db.series.hash(enc), enc)
 	if slot == 0 {
 		return 0, false
 	}

@@ -13,13 +13,14 @@ import (
 // arena is the mapped memory of the ring, cut into pages. Page 0 holds the
 // file header, so page number 0 means "none".
 //
-// Beside the mapping there are eight bytes of heap a page: link strings
+// Beside the mapping there are eight bytes a page off the heap: link strings
 // together the free pages, the chunks of a series and the further pages of a
 // histogram chunk (a page is on one of these at a time, but the head of a
 // chunk needs two: its first further page is in extra), and queue holds the
 // closed chunks, oldest first.
 type arena struct {
 	mem   []byte
+	heap  *offHeap // has link and queue
 	file  *os.File // nil: anonymous
 	n     uint32   // pages, page 0 included
 	link  []uint32
@@ -42,8 +43,8 @@ func (a *arena) page(i uint32) page {
 
 // newArena maps the ring. With a file it also reserves the disk space, so
 // that a full disk is an error now and not a crash on a store later.
-func newArena(path string, bytes int64) (*arena, error) {
-	a := &arena{n: uint32(bytes / pageSize), extra: map[uint32]uint32{}}
+func newArena(heap *offHeap, path string, bytes int64) (*arena, error) {
+	a := &arena{heap: heap, n: uint32(bytes / pageSize), extra: map[uint32]uint32{}}
 	size := int(a.n) * pageSize
 	if path == "" {
 		mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
@@ -67,8 +68,8 @@ func newArena(path string, bytes int64) (*arena, error) {
 		}
 		a.mem, a.file = mem, f
 	}
-	a.link = make([]uint32, a.n)
-	a.queue = make([]uint32, a.n)
+	a.link = heap.numbers(int(a.n))
+	a.queue = heap.numbers(int(a.n))
 	a.fresh = 1
 	return a, nil
 }
@@ -114,6 +115,9 @@ func (a *arena) sync() error {
 func (a *arena) close() error {
 	err := unix.Munmap(a.mem)
 	a.mem = nil
+	a.heap.drop(a.link)
+	a.heap.drop(a.queue)
+	a.link, a.queue = nil, nil
 	if a.file != nil {
 		err = errors.Join(err, a.file.Close())
 	}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/VictoriaMetrics/fastcache"
 	"github.com/prometheus/prometheus/storage"
 )
 
@@ -18,8 +17,7 @@ type DB struct {
 	lock  *dirLock // nil without Dir
 	syms  *symbols
 
-	// cache maps wire keys to references for series that were not predicted.
-	cache   *fastcache.Cache
+	mem     *offHeap
 	keySeed uint64
 
 	// mu guards everything below. A commit holds it for writing once; a query
@@ -30,6 +28,7 @@ type DB struct {
 	series *seriesTable
 	post   *postings
 	pack   packer
+	refs   []uint32             // scratch space of whoever holds mu for writing
 	hists  map[uint32]*histTail // series with an open histogram chunk
 	lates  map[uint32]*histTail // series with an open chunk of late histograms
 	log    *seriesLog           // nil without Dir
@@ -60,12 +59,14 @@ func Open(o Options) (*DB, error) {
 	}
 	seed := rand.Uint64()
 	db := &DB{
-		opts: o, clock: newClock(o.Now), keySeed: rand.Uint64(), syms: newSymbols(seed), series: newSeriesTable(seed), post: newPostings(),
+		opts: o, clock: newClock(o.Now), keySeed: rand.Uint64(), syms: newSymbols(seed), post: newPostings(),
 		hists: map[uint32]*histTail{}, lates: map[uint32]*histTail{}, meta: newMetas(),
 	}
+	db.mem = newOffHeap(db)
+	db.series = newSeriesTable(db.mem, seed)
 	db.ex = newExemplars(max(o.MaxExemplars, 0))
 	if o.Dir == "" {
-		if db.arena, err = newArena("", o.Memory); err != nil {
+		if db.arena, err = newArena(db.mem, "", o.Memory); err != nil {
 			return nil, err
 		}
 	} else if err := db.openDir(); err != nil {
@@ -78,8 +79,6 @@ func Open(o Options) (*DB, error) {
 		err = errors.Join(err, db.ex.close(), db.lock.release())
 		return nil, err
 	}
-	// fastcache keeps at least 32 MiB, which it touches only as it fills.
-	db.cache = fastcache.New(int(min(max(o.Memory/16, 32<<20), 512<<20)))
 	if o.Registerer != nil {
 		db.reg = newCollector(db)
 		if err := o.Registerer.Register(db.reg); err != nil {
@@ -110,8 +109,8 @@ func (db *DB) Close() error {
 	if db.reg != nil {
 		db.opts.Registerer.Unregister(db.reg)
 	}
-	if db.cache != nil {
-		db.cache.Reset()
+	if c := db.series.keys.others.Load(); c != nil {
+		c.Reset()
 	}
 	return errors.Join(errs...)
 }

@@ -6,22 +6,37 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"strings"
 	"testing"
-
-	"github.com/VictoriaMetrics/fastcache"
 )
 
-// BenchmarkFootprint reports the heap that a series takes, and what the cache
-// takes off the heap. Pages are counted apart: one raw page a series.
+// anonymous is the anonymous resident memory of the process, in bytes.
+func anonymous(t testing.TB) float64 {
+	debug.FreeOSMemory()
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Skip(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "RssAnon:")
+	var kb float64
+	if _, err := fmt.Sscan(rest, &kb); err != nil {
+		t.Fatal(err)
+	}
+	return kb * 1024
+}
+
+// BenchmarkFootprint reports the memory that a series takes: Go heap, and all
+// that is not in files. Pages are counted apart: one raw page a series.
 func BenchmarkFootprint(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("series=%d", n), func(b *testing.B) {
 			for b.Loop() {
 				_, _ = wireSeries(1)
 				var before, after runtime.MemStats
-				runtime.GC()
+				rss := anonymous(b)
 				runtime.ReadMemStats(&before)
-				db := openTest(b, Options{Memory: int64(n) * 3 * pageSize})
+				db := openTest(b, Options{Dir: b.TempDir(), Memory: int64(n) * 3 * pageSize})
 				for lo := 0; lo < n; lo += 2000 {
 					ls, keys := wireRange(lo, lo+2000)
 					tx := db.Begin()
@@ -36,12 +51,10 @@ func BenchmarkFootprint(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				runtime.GC()
+				rss = anonymous(b) - rss
 				runtime.ReadMemStats(&after)
-				var c fastcache.Stats
-				db.cache.UpdateStats(&c)
+				b.ReportMetric(rss/float64(n), "anon-B/series")
 				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "heap-B/series")
-				b.ReportMetric(float64(c.EntriesCount*28)/float64(n), "cache-B/series")
 				b.ReportMetric(float64(pageSize*db.nraw)/float64(n), "pages-B/series")
 			}
 		})

@@ -27,58 +27,70 @@ func (db *DB) keyHash(space KeySpace, key []byte) xxh3.Uint128 {
 }
 
 // Lookup finds the series of a key without looking at its labels: first the
-// series that followed the one before it last time, then the cache. It takes
-// no lock and does not allocate.
+// series that followed the one before it last time, then the table of keys. It
+// takes no lock and does not allocate.
 func (tx *Tx) Lookup(space KeySpace, key []byte) (storage.SeriesRef, bool) {
-	db := tx.db
-	h := db.keyHash(space, key)
+	t := tx.db.series
+	h := tx.db.keyHash(space, key)
 	if tx.prev != 0 {
-		if next := atomic.LoadUint32(&db.series.entry(tx.prev).next); next != 0 {
-			e := db.series.entry(next)
+		if next := atomic.LoadUint32(&t.entry(tx.prev).next); next != 0 {
+			e := t.entry(next)
 			// The generation is read before the hash: see bury.
 			gen := atomic.LoadUint32(&e.gen)
-			if atomic.LoadUint64(&e.hashLo) == h.Lo && atomic.LoadUint64(&e.hashHi) == h.Hi {
+			if t.hasKey(e, h) {
 				tx.prev = next
 				tx.predicted++
 				return makeRef(next, gen), true
 			}
 		}
 	}
-	binary.LittleEndian.PutUint64(tx.key[:], h.Lo)
-	binary.LittleEndian.PutUint64(tx.key[8:], h.Hi)
-	got := db.cache.Get(tx.val[:0], tx.key[:])
-	if len(got) == 8 {
-		slot, gen := splitRef(storage.SeriesRef(binary.LittleEndian.Uint64(got)))
-		if db.series.known(slot) && atomic.LoadUint32(&db.series.entry(slot).gen) == gen {
-			tx.cached++
-			tx.learn(slot, h)
-			return makeRef(slot, gen), true
-		}
+	slot, gen := t.keys.find(t, h)
+	if slot == 0 {
+		slot, gen = tx.other(h)
 	}
-	tx.missed++
-	return 0, false
+	if slot == 0 {
+		tx.missed++
+		return 0, false
+	}
+	tx.cached++
+	tx.follow(slot)
+	return makeRef(slot, gen), true
 }
 
-// learn makes slot the successor of the series before it.
-func (tx *Tx) learn(slot uint32, h xxh3.Uint128) {
-	e := tx.db.series.entry(slot)
-	if atomic.LoadUint64(&e.hashLo) != h.Lo || atomic.LoadUint64(&e.hashHi) != h.Hi {
-		atomic.StoreUint64(&e.hashLo, h.Lo)
-		atomic.StoreUint64(&e.hashHi, h.Hi)
-	}
+// follow makes slot the successor of the series before it.
+func (tx *Tx) follow(slot uint32) {
 	if tx.prev != 0 && tx.prev != slot {
 		atomic.StoreUint32(&tx.db.series.entry(tx.prev).next, slot)
 	}
 	tx.prev = slot
 }
 
-// remember makes key find slot from now on.
-func (tx *Tx) remember(slot, gen uint32, h xxh3.Uint128) {
+// other finds the series of a key that is not the newest of its series.
+func (tx *Tx) other(h xxh3.Uint128) (slot, gen uint32) {
+	t := tx.db.series
+	c := t.keys.others.Load()
+	if c == nil {
+		return 0, 0
+	}
 	binary.LittleEndian.PutUint64(tx.key[:], h.Lo)
 	binary.LittleEndian.PutUint64(tx.key[8:], h.Hi)
-	binary.LittleEndian.PutUint64(tx.val[:], uint64(makeRef(slot, gen)))
-	tx.db.cache.Set(tx.key[:], tx.val[:8])
-	tx.learn(slot, h)
+	if got := c.Get(tx.val[:0], tx.key[:]); len(got) == 8 {
+		slot, gen = splitRef(storage.SeriesRef(binary.LittleEndian.Uint64(got)))
+		if t.known(slot) && atomic.LoadUint32(&t.entry(slot).gen) == gen {
+			return slot, gen
+		}
+	}
+	return 0, 0
+}
+
+// setOther keeps the key that slot had until now.
+func (k *keyTable) setOther(h xxh3.Uint128, slot, gen uint32) {
+	var key [16]byte
+	var val [8]byte
+	binary.LittleEndian.PutUint64(key[:], h.Lo)
+	binary.LittleEndian.PutUint64(key[8:], h.Hi)
+	binary.LittleEndian.PutUint64(val[:], uint64(makeRef(slot, gen)))
+	k.others.Load().Set(key[:], val[:])
 }
 
 // Symbol numbers a string. The number lasts while a series uses the string,
@@ -109,39 +121,43 @@ func (tx *Tx) Create(space KeySpace, key []byte, ls labels.Labels) (storage.Seri
 	if !ok || len(refs) == 0 {
 		return 0, InvalidLabels
 	}
-	slot, reason := tx.create(refs)
-	if reason != Accepted {
-		return 0, reason
-	}
-	gen := atomic.LoadUint32(&db.series.entry(slot).gen)
-	if key != nil {
-		tx.remember(slot, gen, db.keyHash(space, key))
-	}
-	return makeRef(slot, gen), Accepted
+	return tx.create(space, key, refs)
 }
 
-func (tx *Tx) create(refs []uint32) (uint32, Reason) {
-	db := tx.db
-	hash := db.series.hash(refs)
+// create finds or makes the series with these symbols and gives it the key,
+// if there is one.
+func (tx *Tx) create(space KeySpace, key []byte, refs []uint32) (storage.SeriesRef, Reason) {
+	db, t := tx.db, tx.db.series
+	tx.enc = encodeRefs(tx.enc[:0], refs)
+	if len(tx.enc) > maxLabelBytes {
+		return 0, InvalidLabels
+	}
+	hash := t.hash(tx.enc)
+	var h xxh3.Uint128
+	if key != nil {
+		h = db.keyHash(space, key)
+	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if slot := db.series.find(hash, refs); slot != 0 {
-		if db.series.cold(slot).state == statePending {
-			tx.hold(slot)
+	slot := t.find(hash, tx.enc)
+	if slot == 0 {
+		if db.full() {
+			return 0, SeriesLimit
 		}
-		return slot, Accepted
+		slot = t.add(hash, tx.enc)
+		for _, id := range refs {
+			db.syms.at(id).uses++
+		}
+		db.pend++
+		tx.hold(slot)
+	} else if t.cold(slot).state == statePending {
+		tx.hold(slot)
 	}
-	if db.full() {
-		return 0, SeriesLimit
+	if key != nil {
+		t.keys.set(t, slot, h)
+		tx.follow(slot)
 	}
-	own := append(make([]uint32, 0, len(refs)), refs...)
-	slot := db.series.add(hash, own)
-	for _, id := range own {
-		db.syms.at(id).uses++
-	}
-	db.pend++
-	tx.hold(slot)
-	return slot, Accepted
+	return t.ref(slot), Accepted
 }
 
 // full reports whether a new series must be refused: by the limit, or because

@@ -47,7 +47,7 @@ func (db *DB) openPages() error {
 			return err
 		}
 	}
-	if db.arena, err = newArena(path, db.opts.Memory); err != nil {
+	if db.arena, err = newArena(db.mem, path, db.opts.Memory); err != nil {
 		return err
 	}
 	if old == 0 {
@@ -94,7 +94,7 @@ func oldPages(path string) (int64, error) {
 // resize writes a page file of another size. Raw pages go first: they hold
 // what is newest, whatever their sequence number.
 func (db *DB) resize(path string, have, want int64) error {
-	from, err := newArena(path, have*pageSize)
+	from, err := newArena(db.mem, path, have*pageSize)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (db *DB) resize(path string, have, want int64) error {
 	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	to, err := newArena(path+".new", want*pageSize)
+	to, err := newArena(db.mem, path+".new", want*pageSize)
 	if err != nil {
 		return err
 	}

@@ -241,6 +241,7 @@ func subtract(a, b []uint32) []uint32 {
 
 // labelNames returns the sorted names that live series have.
 func (db *DB) labelNames(ms []*labels.Matcher) []string {
+	var refs []uint32
 	seen := map[uint32]bool{}
 	if len(ms) == 0 && len(db.series.dead) == 0 {
 		for id := range db.post.names {
@@ -248,7 +249,7 @@ func (db *DB) labelNames(ms []*labels.Matcher) []string {
 		}
 	} else {
 		for _, slot := range db.selectSlots(ms) {
-			refs := db.series.cold(slot).refs
+			refs = decodeRefs(refs[:0], db.series.encoded(slot))
 			for i := 0; i+1 < len(refs); i += 2 {
 				seen[refs[i]] = true
 			}
@@ -259,6 +260,7 @@ func (db *DB) labelNames(ms []*labels.Matcher) []string {
 
 // labelValues returns the sorted values that live series have for a name.
 func (db *DB) labelValues(name string, ms []*labels.Matcher) []string {
+	var refs []uint32
 	sym := db.syms.findString(name)
 	if sym == nil || db.post.names[sym.id] == nil {
 		return nil
@@ -271,7 +273,7 @@ func (db *DB) labelValues(name string, ms []*labels.Matcher) []string {
 		return db.sortedSymbols(seen)
 	}
 	for _, slot := range db.selectSlots(ms) {
-		refs := db.series.cold(slot).refs
+		refs = decodeRefs(refs[:0], db.series.encoded(slot))
 		for i := 0; i+1 < len(refs); i += 2 {
 			if refs[i] == sym.id {
 				seen[refs[i+1]] = true

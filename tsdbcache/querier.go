@@ -76,7 +76,7 @@ func (q *querier) notes(ms []*labels.Matcher, mint, maxt int64) ([]note, error) 
 		if e.lastT < mint || db.firstTime(e) > maxt {
 			continue
 		}
-		notes = append(notes, note{slot: slot, gen: e.gen, lateN: e.lateN & lateMask, lastT: e.lastT, refs: db.series.cold(slot).refs})
+		notes = append(notes, note{slot: slot, gen: e.gen, lateN: e.lateN & lateMask, lastT: e.lastT, labels: db.series.encoded(slot)})
 	}
 	return notes, nil
 }
@@ -139,13 +139,11 @@ type seriesSet struct {
 	err        error
 }
 
-// labels builds a label set without a lock: the refs never change, and their
-// symbols stay while the querier is open.
-func (s *seriesSet) labels(refs []uint32) labels.Labels {
+// labels builds a label set without a lock: neither its bytes nor its symbols
+// are used for anything else while the querier is open.
+func (s *seriesSet) labels(enc []byte) labels.Labels {
 	s.b.Reset()
-	for i := 0; i+1 < len(refs); i += 2 {
-		s.b.Add(s.db.syms.get(refs[i]), s.db.syms.get(refs[i+1]))
-	}
+	s.db.syms.build(&s.b, enc)
 	return s.b.Labels()
 }
 
@@ -156,7 +154,7 @@ func (s *seriesSet) sort() {
 	}
 	all := make([]both, len(s.notes))
 	for i, n := range s.notes {
-		all[i] = both{n, s.labels(n.refs)}
+		all[i] = both{n, s.labels(n.labels)}
 	}
 	slices.SortFunc(all, func(a, b both) int { return labels.Compare(a.l, b.l) })
 	s.lsets = make([]labels.Labels, len(all))
@@ -182,7 +180,7 @@ func (s *seriesSet) At() storage.Series {
 	if s.lsets != nil {
 		out.lset = s.lsets[i]
 	} else {
-		out.lset = s.labels(s.notes[i].refs)
+		out.lset = s.labels(s.notes[i].labels)
 	}
 	return out
 }

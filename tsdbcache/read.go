@@ -13,7 +13,7 @@ type note struct {
 	slot, gen uint32
 	lateN     uint32
 	lastT     int64
-	refs      []uint32
+	labels    []byte // see labelStore
 }
 
 // chunkCopy is one copied chunk; its pages lie behind each other in buf.

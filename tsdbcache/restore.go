@@ -16,8 +16,9 @@ func (db *DB) restoreSeries(slot uint32, said *replay, pages []foundPage, parts 
 			db.syms.put(id, said.symbols[id])
 		}
 	}
-	hash := t.hash(refs)
-	if t.find(hash, refs) != 0 {
+	enc := encodeRefs(nil, refs)
+	hash := t.hash(enc)
+	if t.find(hash, enc) != 0 {
 		// Two slots with the same labels: only damage can say so.
 		for _, f := range pages {
 			db.drop(f.page, &db.rec.orphaned)
@@ -26,7 +27,7 @@ func (db *DB) restoreSeries(slot uint32, said *replay, pages []foundPage, parts 
 	}
 	t.reach(slot)
 	t.next = max(t.next, slot+1)
-	t.set(slot, hash, refs)
+	t.set(slot, cold{hash: hash, labels: t.labels.put(enc), n: uint16(len(enc))})
 	e, c := t.entry(slot), t.cold(slot)
 	e.gen = s.gen
 	var raws []uint32
@@ -75,6 +76,7 @@ func (db *DB) restoreSeries(slot uint32, said *replay, pages []foundPage, parts 
 	}
 	if e.head == 0 && e.raw == 0 && e.lastT == noTime {
 		t.remove(slot)
+		t.labels.drop(c.labels, int(c.n))
 		*c = cold{}
 		return
 	}

@@ -123,11 +123,11 @@ func (db *DB) closeIdle() {
 				continue
 			}
 			e := db.series.entry(slot)
-			mark := uint32(e.lastT) ^ e.lateN<<1
-			if c.idle && c.mark == mark && (e.raw != 0 || e.open != 0 || e.late != 0) {
+			mark := uint32(e.lastT)<<1 ^ e.lateN<<2 | 1
+			if c.mark == mark && (e.raw != 0 || e.open != 0 || e.late != 0) {
 				db.closeSeries(slot, e)
 			}
-			c.idle, c.mark = true, mark
+			c.mark = mark
 		}
 		db.mu.Unlock()
 	}
@@ -155,26 +155,26 @@ func (db *DB) sweep() {
 	pairs := map[uint64]struct{}{}
 	gone := map[uint32]bool{}
 	keep := db.series.dead[:0]
-	for _, slot := range db.series.dead {
-		c := db.series.cold(slot)
-		if c.diedTx >= oldest || c.pend > 0 {
-			keep = append(keep, slot)
+	var refs []uint32
+	for _, d := range db.series.dead {
+		if d.tx >= oldest || db.series.cold(d.slot).pend > 0 {
+			keep = append(keep, d)
 			continue
 		}
-		gone[slot] = true
-		for i := 0; i+1 < len(c.refs); i += 2 {
-			pairs[uint64(c.refs[i])<<32|uint64(c.refs[i+1])] = struct{}{}
+		gone[d.slot] = true
+		refs = decodeRefs(refs[:0], db.series.encoded(d.slot))
+		for i := 0; i+1 < len(refs); i += 2 {
+			pairs[uint64(refs[i])<<32|uint64(refs[i+1])] = struct{}{}
 		}
 	}
 	db.series.dead = keep
 	db.post.drop(pairs, func(slot uint32) bool { return gone[slot] })
 	for slot := range gone {
-		c := db.series.cold(slot)
-		for _, id := range c.refs {
+		refs = decodeRefs(refs[:0], db.series.encoded(slot))
+		for _, id := range refs {
 			db.syms.at(id).uses--
 		}
-		*c = cold{}
-		db.series.freed = append(db.series.freed, slot)
+		db.series.wipe(slot)
 	}
 	db.syms.sweep(oldest)
 }

@@ -3,7 +3,6 @@ package tsdbcache
 import (
 	"math"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -38,14 +37,13 @@ const (
 
 // cold is the rest of a series.
 type cold struct {
-	hash   uint64 // of refs, seeded
-	refs   []uint32
+	hash   uint32 // of the encoded labels, seeded
+	labels uint32 // where labelStore has them
+	n      uint16 // and how many bytes
 	state  uint8
 	logged bool   // in the series log
-	idle   bool   // not appended to since the last idle scan
-	mark   uint32 // low bits of lastT at the last idle scan
+	mark   uint32 // of the newest sample at the last idle scan, 0 before the first
 	pend   int32  // transactions that hold the pending series
-	diedTx uint64 // number of the transaction that was newest at removal
 }
 
 const (
@@ -59,23 +57,37 @@ const seriesChunkSize = 4096
 
 // seriesTable holds series by slot. Slot 0 is never used.
 type seriesTable struct {
-	dir   atomic.Pointer[[]*[seriesChunkSize]entry]
-	colds []*[seriesChunkSize]cold
-	next  uint32
-	freed []uint32
-	gen0  uint32 // first generation of a new slot
-	seed  uint64
-	index []uint32 // canonical table: slots by hash of refs, linear probing
-	used  int
-	live  int
-	dead  []uint32
+	mem    *offHeap
+	labels *labelStore
+	dir    atomic.Pointer[[]*[seriesChunkSize]entry]
+	colds  []*[seriesChunkSize]cold
+	next   uint32
+	freed  []uint32
+	gen0   uint32 // first generation of a new slot
+	seed   uint64
+	index  []uint32 // canonical table: slots by hash of labels, linear probing
+	used   int
+	live   int
+	dead   []deadSeries
+	keys   keyTable
 }
 
-func newSeriesTable(seed uint64) *seriesTable {
-	t := &seriesTable{next: 1, gen0: uint32(seed>>32) | 1, seed: seed, index: make([]uint32, 1024)}
+// deadSeries left the index.
+type deadSeries struct {
+	slot uint32
+	tx   uint64       // number of the transaction that was newest then
+	key  xxh3.Uint128 // if it is revived
+}
+
+func newSeriesTable(mem *offHeap, seed uint64) *seriesTable {
+	t := &seriesTable{mem: mem, labels: newLabelStore(mem), next: 1, gen0: uint32(seed>>32) | 1, seed: seed, index: mem.numbers(minTable)}
 	t.dir.Store(&[]*[seriesChunkSize]entry{})
+	t.keys.init(mem)
 	return t
 }
+
+// minTable is how many places a hash table has at least.
+const minTable = 1024
 
 // entry is the series of a slot below the highest ever used.
 func (t *seriesTable) entry(slot uint32) *entry {
@@ -111,63 +123,53 @@ func (t *seriesTable) reach(slot uint32) {
 	bigger := make([]*[seriesChunkSize]entry, need, need+need/4+1)
 	copy(bigger, dir)
 	for i := len(dir); i < need; i++ {
-		c := new([seriesChunkSize]entry)
+		c := mapped[[seriesChunkSize]entry](t.mem)
 		for j := range c {
 			c[j].gen, c[j].lastT = t.gen0, noTime
 		}
 		bigger[i] = c
-		t.colds = append(t.colds, new([seriesChunkSize]cold))
+		t.colds = append(t.colds, mapped[[seriesChunkSize]cold](t.mem))
 	}
 	t.dir.Store(&bigger)
 }
 
-func (t *seriesTable) hash(refs []uint32) uint64 {
-	if len(refs) == 0 {
-		return t.seed
-	}
-	return xxh3.HashSeed(unsafe.Slice((*byte)(unsafe.Pointer(&refs[0])), 4*len(refs)), t.seed)
+func (t *seriesTable) hash(enc []byte) uint32 { return uint32(xxh3.HashSeed(enc, t.seed)) }
+
+// encoded is the label set of a series, see labelStore.
+func (t *seriesTable) encoded(slot uint32) []byte {
+	c := t.cold(slot)
+	return t.labels.at(c.labels, int(c.n))
 }
 
-// find is the slot of a label set, pending or live, or 0.
-func (t *seriesTable) find(hash uint64, refs []uint32) uint32 {
-	mask := uint64(len(t.index) - 1)
+// find is the slot of an encoded label set, pending or live, or 0.
+func (t *seriesTable) find(hash uint32, enc []byte) uint32 {
+	mask := uint32(len(t.index) - 1)
 	for i := hash & mask; t.index[i] != 0; i = (i + 1) & mask {
 		c := t.cold(t.index[i])
-		if c.hash == hash && sameRefs(c.refs, refs) {
+		if c.hash == hash && string(t.labels.at(c.labels, int(c.n))) == string(enc) {
 			return t.index[i]
 		}
 	}
 	return 0
 }
 
-func sameRefs(a, b []uint32) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
 func (t *seriesTable) insert(slot uint32) {
 	if 4*(t.used+1) > 3*len(t.index) {
 		old := t.index
-		t.index = make([]uint32, 2*len(old))
+		t.index = t.mem.numbers(2 * len(old))
 		for _, s := range old {
 			if s != 0 {
 				t.place(s)
 			}
 		}
+		t.mem.drop(old)
 	}
 	t.place(slot)
 	t.used++
 }
 
 func (t *seriesTable) place(slot uint32) {
-	mask := uint64(len(t.index) - 1)
+	mask := uint32(len(t.index) - 1)
 	i := t.cold(slot).hash & mask
 	for t.index[i] != 0 {
 		i = (i + 1) & mask
@@ -177,7 +179,7 @@ func (t *seriesTable) place(slot uint32) {
 
 // remove takes a slot out of the canonical table, closing the gap.
 func (t *seriesTable) remove(slot uint32) {
-	mask := uint64(len(t.index) - 1)
+	mask := uint32(len(t.index) - 1)
 	i := t.cold(slot).hash & mask
 	for t.index[i] != slot {
 		i = (i + 1) & mask
@@ -193,8 +195,8 @@ func (t *seriesTable) remove(slot uint32) {
 	t.index[i] = 0
 }
 
-// add puts a new pending series into a slot of its own. refs is kept.
-func (t *seriesTable) add(hash uint64, refs []uint32) uint32 {
+// add puts a new pending series into a slot of its own.
+func (t *seriesTable) add(hash uint32, enc []byte) uint32 {
 	slot := t.next
 	if n := len(t.freed); n > 0 {
 		slot, t.freed = t.freed[n-1], t.freed[:n-1]
@@ -202,37 +204,55 @@ func (t *seriesTable) add(hash uint64, refs []uint32) uint32 {
 		t.next++
 		t.reach(slot)
 	}
-	t.set(slot, hash, refs)
+	t.set(slot, cold{hash: hash, labels: t.labels.put(enc), n: uint16(len(enc))})
 	return slot
 }
 
-func (t *seriesTable) set(slot uint32, hash uint64, refs []uint32) {
+// set makes slot a pending series with the labels of c.
+func (t *seriesTable) set(slot uint32, c cold) {
 	e := t.entry(slot)
 	e.lastT, e.lastV, e.raw, e.open, e.head, e.tail, e.late, e.lateN = noTime, 0, 0, 0, 0, 0, 0, 0
 	atomic.StoreUint32(&e.next, 0)
-	*t.cold(slot) = cold{hash: hash, refs: refs, state: statePending}
+	*t.cold(slot) = cold{hash: c.hash, labels: c.labels, n: c.n, state: statePending}
 	t.insert(slot)
 }
 
 // bury makes every reference to the series stale. The hash goes first, so a
 // lookup that still sees it holds the old generation.
 func (t *seriesTable) bury(slot uint32, tx uint64) {
-	e, c := t.entry(slot), t.cold(slot)
+	e := t.entry(slot)
+	key := xxh3.Uint128{Hi: e.hashHi, Lo: e.hashLo}
+	t.keys.remove(t, slot)
 	atomic.StoreUint64(&e.hashLo, 0)
 	atomic.StoreUint64(&e.hashHi, 0)
 	atomic.AddUint32(&e.gen, 1)
 	t.remove(slot)
-	c.state, c.diedTx = stateDead, tx
-	t.dead = append(t.dead, slot)
+	t.cold(slot).state = stateDead
+	t.dead = append(t.dead, deadSeries{slot, tx, key})
+}
+
+// wipe frees the slot of a dead series, and its labels.
+func (t *seriesTable) wipe(slot uint32) {
+	c := t.cold(slot)
+	t.labels.drop(c.labels, int(c.n))
+	*c = cold{}
+	t.freed = append(t.freed, slot)
 }
 
 func (db *DB) labelsOf(slot uint32, b *labels.ScratchBuilder) labels.Labels {
 	b.Reset()
-	refs := db.series.cold(slot).refs
-	for i := 0; i+1 < len(refs); i += 2 {
-		b.Add(db.syms.get(refs[i]), db.syms.get(refs[i+1]))
-	}
+	db.syms.build(b, db.series.encoded(slot))
 	return b.Labels()
+}
+
+// build adds an encoded label set to b.
+func (s *symbols) build(b *labels.ScratchBuilder, enc []byte) {
+	for len(enc) > 0 {
+		var name, value uint32
+		name, enc = nextRef(enc)
+		value, enc = nextRef(enc)
+		b.Add(s.get(name), s.get(value))
+	}
 }
 
 // Labels returns the labels of a series, or false if it left.
@@ -243,6 +263,6 @@ func (db *DB) Labels(ref storage.SeriesRef) (labels.Labels, bool) {
 	if !db.series.known(slot) || db.series.entry(slot).gen != gen || db.series.cold(slot).state == stateFree {
 		return labels.EmptyLabels(), false
 	}
-	b := labels.NewScratchBuilder(len(db.series.cold(slot).refs) / 2)
+	b := labels.NewScratchBuilder(16)
 	return db.labelsOf(slot, &b), true
 }

@@ -27,7 +27,8 @@ type seriesLog struct {
 func (l *seriesLog) record(db *DB, fresh []uint32, ms []txMeta) error {
 	var named []*symbol
 	for _, slot := range fresh {
-		for _, id := range db.series.cold(slot).refs {
+		db.refs = decodeRefs(db.refs[:0], db.series.encoded(slot))
+		for _, id := range db.refs {
 			if p := db.syms.at(id); !p.logged {
 				l.putSymbol(p)
 				p.logged = true
@@ -67,9 +68,7 @@ func (l *seriesLog) putSeries(db *DB, slot uint32) {
 	l.buf = append(l.buf, 'S')
 	l.buf = binary.AppendUvarint(l.buf, uint64(slot))
 	l.buf = binary.LittleEndian.AppendUint32(l.buf, atomic.LoadUint32(&db.series.entry(slot).gen))
-	for _, id := range db.series.cold(slot).refs {
-		l.buf = binary.AppendUvarint(l.buf, uint64(id))
-	}
+	l.buf = append(l.buf, db.series.encoded(slot)...)
 	l.end(at)
 }
 
@@ -96,7 +95,8 @@ func (l *seriesLog) compact(db *DB) error {
 				c.logged = false // a pending one writes itself when it commits
 				continue
 			}
-			for _, id := range c.refs {
+			db.refs = decodeRefs(db.refs[:0], db.series.encoded(slot))
+			for _, id := range db.refs {
 				if !seen[id] {
 					seen[id] = true
 					written = append(written, db.syms.at(id))
@@ -180,7 +180,7 @@ func (r *replay) add(p []byte) {
 			}
 			s.refs = append(s.refs, uint32(id))
 		}
-		if len(s.refs) == 0 || len(s.refs)%2 != 0 {
+		if len(s.refs) == 0 || len(s.refs)%2 != 0 || len(encodeRefs(nil, s.refs)) > maxLabelBytes {
 			r.bad++
 			return
 		}

@@ -91,10 +91,12 @@ func (db *DB) tapSeries(slot uint32) {
 
 // value is a label value of a series, "" if it has none.
 func (db *DB) value(slot uint32, name string) string {
-	refs := db.series.cold(slot).refs
-	for i := 0; i+1 < len(refs); i += 2 {
-		if db.syms.get(refs[i]) == name {
-			return db.syms.get(refs[i+1])
+	for enc := db.series.encoded(slot); len(enc) > 0; {
+		var n, v uint32
+		n, enc = nextRef(enc)
+		v, enc = nextRef(enc)
+		if db.syms.get(n) == name {
+			return db.syms.get(v)
 		}
 	}
 	return ""

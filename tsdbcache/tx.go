@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/metadata"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/zeebo/xxh3"
 )
 
 // Tx is one transaction: it collects, and Commit stores everything at once. It
@@ -27,6 +28,7 @@ type Tx struct {
 	predicted, cached, missed int
 
 	refs     []uint32
+	enc      []byte
 	examples []Refusal
 	strict   bool // some sample must not be late
 	key      [16]byte
@@ -281,7 +283,8 @@ func (db *DB) publish(slot uint32, c *cold) {
 	db.pend--
 	db.series.live++
 	db.n.created++
-	db.post.add(slot, c.refs)
+	db.refs = decodeRefs(db.refs[:0], db.series.encoded(slot))
+	db.post.add(slot, db.refs)
 	db.tapSeries(slot)
 }
 
@@ -339,18 +342,23 @@ func (tx *Tx) again(slot, gen uint32) bool {
 // revive brings back a series that left while a transaction held a reference
 // to it, or finds the one that has its labels by now.
 func (db *DB) revive(slot uint32, c *cold) uint32 {
-	if s := db.series.find(c.hash, c.refs); s != 0 {
+	if s := db.series.find(c.hash, db.series.encoded(slot)); s != 0 {
 		return s
 	}
 	e := db.series.entry(slot)
-	for i, s := range db.series.dead {
-		if s == slot {
+	var key xxh3.Uint128
+	for i, d := range db.series.dead {
+		if d.slot == slot {
+			key = d.key
 			db.series.dead = append(db.series.dead[:i], db.series.dead[i+1:]...)
 			break
 		}
 	}
 	e.gen--
-	db.series.set(slot, c.hash, c.refs)
+	db.series.set(slot, *c)
+	if key.Lo != 0 {
+		db.series.keys.set(db.series, slot, key)
+	}
 	db.pend++
 	return slot
 }
