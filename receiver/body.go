@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/golang/snappy"
 )
 
 // firstRead is how much is allocated for a body before any of it arrived,
 // whatever Content-Length claims.
-const firstRead = 64 << 10
+const firstRead = 4 << 10
 
 // readBody reads the compressed body into r.body within the limits of size and
 // time. It returns 0, or the code that it answered.
@@ -22,11 +24,16 @@ func (r *request) readBody() int {
 	r.readDeadline(time.Now().Add(r.h.limits.ReadTimeout))
 	b := r.body[:0]
 	if cap(b) == 0 {
-		b = make([]byte, 0, firstRead)
+		b = make([]byte, 0, min(firstRead, limit+1))
 	}
 	for {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			// Doubled, not taken as announced: who holds memory has sent half of it.
+			size := min(2*int64(cap(b)), limit+1)
+			if !r.hold(size + int64(cap(r.raw))) {
+				return r.overloaded()
+			}
+			b = append(make([]byte, 0, size), b...)
 		}
 		n, err := r.req.Body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
@@ -44,6 +51,16 @@ func (r *request) readBody() int {
 	r.readDeadline(time.Time{})
 	r.h.metrics.bytes.Add(float64(len(b)))
 	return 0
+}
+
+// holdDecoded holds what the body decompresses to. A claim that Decompress
+// will refuse holds nothing.
+func (r *request) holdDecoded() bool {
+	n, err := snappy.DecodedLen(r.body)
+	if err != nil || int64(n) > r.h.limits.DecompressedBytes || n > 64*len(r.body) {
+		return true
+	}
+	return r.hold(int64(cap(r.body) + max(n, cap(r.raw))))
 }
 
 func (r *request) tooLarge() int {

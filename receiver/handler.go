@@ -41,7 +41,8 @@ type Handler struct {
 	metrics    *metrics
 	ha         *haPairs // nil: off
 
-	slots    chan struct{} // one token a request being worked on
+	slots    chan struct{} // one token a request being decoded and stored
+	inflight atomic.Int64  // bytes of the buffers of all requests
 	draining atomic.Bool
 	pool     sync.Pool // of *request, their buffers grown to the senders' sizes
 }
@@ -63,7 +64,7 @@ func New(o Options) (*Handler, error) {
 		h.log = slog.Default()
 	}
 	h.retryAfter = []string{strconv.Itoa(max(1, int(limits.RetryAfter/time.Second)))}
-	if h.metrics, err = newMetrics(o.Registerer); err != nil {
+	if h.metrics, err = newMetrics(o.Registerer, &h.inflight); err != nil {
 		return nil, err
 	}
 	if h.ha, err = newHAPairs(o.HA, limits, o.Registerer); err != nil {
@@ -85,6 +86,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r := h.pool.Get().(*request) //nolint:forcetypeassert // the pool holds nothing else
 	r.reset(w, req)
 	code := r.serve()
+	h.inflight.Add(-r.held)
 	h.metrics.requests[r.proto][codeIndex(code)].Inc()
 	h.metrics.duration[r.proto].Observe(h.now().Sub(start).Seconds())
 	r.release()
@@ -113,12 +115,19 @@ func (r *request) serve() int {
 	if h.draining.Load() {
 		return r.later(http.StatusServiceUnavailable, "shutting down")
 	}
+	if !r.hold(int64(cap(r.body) + cap(r.raw))) { // what earlier requests left
+		return r.overloaded()
+	}
+	if code := r.readBody(); code != 0 {
+		return code
+	}
+	// Only now: a slow sender takes nobody's turn.
 	if !r.acquire() {
 		return r.later(http.StatusTooManyRequests, "more than %d requests at once", h.limits.Concurrency)
 	}
 	defer func() { <-h.slots }()
-	if code := r.readBody(); code != 0 {
-		return code
+	if !r.holdDecoded() {
+		return r.overloaded()
 	}
 	if r.raw, err = remotewrite.Decompress(r.raw, r.body, h.limits.DecompressedBytes); err != nil {
 		return r.fail(http.StatusBadRequest, "%v", err)

@@ -15,6 +15,10 @@ type Limits struct {
 	// DecompressedBytes is the largest body after Snappy, above it 400, seen
 	// before anything is allocated. 0: 32 MiB.
 	DecompressedBytes int64
+	// InflightBytes is how much the buffers of all requests that have arrived
+	// in part or in full may hold together, above it 429. It is at least what
+	// the largest request needs. 0: 256 MiB, or four of the largest.
+	InflightBytes int64
 	// Samples is the most samples, histograms and exemplars in one request,
 	// above it 413. Senders should send 2000. 0: 500,000.
 	Samples int
@@ -26,7 +30,7 @@ type Limits struct {
 	// Labels, LabelNameBytes and LabelValueBytes bound a series' labels; a
 	// series beyond is refused, 400. 0: 128 labels, 1 KiB, 16 KiB.
 	Labels, LabelNameBytes, LabelValueBytes int
-	// ReadTimeout is how long a sender may take to send its body, then 408.
+	// ReadTimeout is how long a sender may take to send its body, then 503.
 	// 0: 30 s.
 	ReadTimeout time.Duration
 	// RetryAfter is the wait that answers 429 and 503 ask for. 0: 5 s.
@@ -41,6 +45,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	}{
 		{"CompressedBytes", &l.CompressedBytes, 32 << 20},
 		{"DecompressedBytes", &l.DecompressedBytes, 32 << 20},
+		{"InflightBytes", &l.InflightBytes, 0}, // below
 		{"QueueWait", (*int64)(&l.QueueWait), int64(5 * time.Second)},
 		{"ReadTimeout", (*int64)(&l.ReadTimeout), int64(30 * time.Second)},
 		{"RetryAfter", (*int64)(&l.RetryAfter), int64(5 * time.Second)},
@@ -69,6 +74,13 @@ func (l Limits) withDefaults() (Limits, error) {
 		if *f.value == 0 {
 			*f.value = f.def
 		}
+	}
+	largest := l.CompressedBytes + l.DecompressedBytes
+	if l.InflightBytes == 0 {
+		l.InflightBytes = max(256<<20, 4*largest)
+	}
+	if l.InflightBytes < largest {
+		return l, fmt.Errorf("limit InflightBytes is %d: a request of the largest size needs %d", l.InflightBytes, largest)
 	}
 	return l, nil
 }

@@ -52,7 +52,7 @@ func TestNegativeLimitIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ring.Close()
-	for _, l := range []Limits{{Samples: -1}, {CompressedBytes: -1}, {ReadTimeout: -1}, {Labels: -1}} {
+	for _, l := range []Limits{{Samples: -1}, {CompressedBytes: -1}, {InflightBytes: -1}, {InflightBytes: 1 << 20}, {ReadTimeout: -1}, {Labels: -1}} {
 		if _, err := New(Options{DB: ring, Limits: l}); err == nil {
 			t.Errorf("%+v accepted", l)
 		}
@@ -75,9 +75,9 @@ func TestDraining(t *testing.T) {
 	}
 }
 
-// TestSlowSenderAndConcurrency: one slot, held by a sender over real TCP that
-// stops in the middle of its body. A second request is told to come again; the
-// slow one is cut off by the read timeout, and then the slot is free.
+// TestSlowSenderAndConcurrency: a sender over real TCP that stops in the middle
+// of its body takes nobody's turn and is cut off by the read timeout; with all
+// turns taken, a request waits for one and is then told to come again.
 func TestSlowSenderAndConcurrency(t *testing.T) {
 	e := newEnv(t, tsdbcache.Options{}, Limits{Concurrency: 1, QueueWait: time.Millisecond, ReadTimeout: 300 * time.Millisecond})
 	srv := httptest.NewServer(e.h)
@@ -105,28 +105,56 @@ func TestSlowSenderAndConcurrency(t *testing.T) {
 	if _, err := stop.Write(good[:3]); err != nil {
 		t.Fatal(err)
 	}
-	for len(e.h.slots) == 0 { // until the handler has taken the slow request
-		select {
-		case a := <-slow:
-			t.Fatalf("the slow request ended: %+v", a)
-		default:
+	post := func(code, samples int) answer {
+		t.Helper()
+		resp, err := send(strings.NewReader(string(good)))
+		if err != nil {
+			t.Fatal(err)
 		}
+		a := read(t, resp)
+		e.want(a, remotewrite.V2, code, samples, 0, 0)
+		return a
 	}
-	resp, err := send(strings.NewReader(string(good)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := read(t, resp)
-	e.want(a, remotewrite.V2, http.StatusTooManyRequests, 0, 0, 0)
-	if a.header.Get("Retry-After") == "" {
+	post(http.StatusNoContent, 1) // while the slow one is slow
+	e.want(<-slow, remotewrite.V2, http.StatusServiceUnavailable, 0, 0, 0)
+	e.h.slots <- struct{}{}
+	if post(http.StatusTooManyRequests, 0).header.Get("Retry-After") == "" {
 		t.Error("429 without Retry-After")
 	}
-	e.want(<-slow, remotewrite.V2, http.StatusServiceUnavailable, 0, 0, 0)
-	if resp, err = send(strings.NewReader(string(good))); err != nil {
-		t.Fatal(err)
-	}
-	e.want(read(t, resp), remotewrite.V2, http.StatusNoContent, 1, 0, 0)
+	<-e.h.slots
+	post(http.StatusNoContent, 1)
 }
+
+// TestInflightLimit: what all requests hold together is bounded: a request
+// beyond is told to come again, and what was held is given back with every
+// kind of answer.
+func TestInflightLimit(t *testing.T) {
+	for _, p := range protocols12 {
+		e := newEnv(t, tsdbcache.Options{}, Limits{CompressedBytes: 100 << 10, DecompressedBytes: 1 << 20, InflightBytes: 2 << 20})
+		var b remotewrite.Batch
+		for n := range 2000 {
+			b.Series = append(b.Series, float(base, 1, "__name__", "up", "n", fmt.Sprint(n)))
+		}
+		large := encode(p, &b)
+		e.want(e.do(post(t, p, large)), p, 204, 2000, 0, 0)
+		e.h.inflight.Add(2 << 20) // others
+		a := e.do(post(t, p, large))
+		e.want(a, p, http.StatusTooManyRequests, 0, 0, 0)
+		if a.header.Get("Retry-After") == "" || !strings.Contains(a.text, "hold all of 2097152 bytes") {
+			t.Errorf("%s: %q %v", p, a.text, a.header)
+		}
+		e.h.inflight.Add(-2 << 20)
+		for _, body := range [][]byte{large, nil, []byte("corrupt"), make([]byte, 200<<10), snappyOf(2 << 20), large} {
+			e.do(post(t, p, body))
+		}
+		if n := e.h.inflight.Load(); n != 0 {
+			t.Errorf("%s: %d bytes held by nobody", p, n)
+		}
+		e.want(e.do(post(t, p, large)), p, 204, 2000, 0, 0)
+	}
+}
+
+func snappyOf(zeros int) []byte { return remotewrite.Compress(nil, make([]byte, zeros)) }
 
 // TestConcurrentSameSeries: clause 7.8. Senders of both versions write the same
 // series at once, in and out of order; nothing is lost, doubled or out of order.

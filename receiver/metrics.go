@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -40,7 +41,7 @@ type metrics struct {
 	retries  prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, held *atomic.Int64) (*metrics, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "chiron_receiver_requests_total", Help: "Remote write requests answered, by message version and status code.",
 	}, []string{"protocol", "code"})
@@ -84,7 +85,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{requests, samples, duration, m.refused, m.bytes, m.inflight, m.retries} {
+	heldBytes := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "chiron_receiver_inflight_bytes", Help: "Bytes that the buffers of all requests hold.",
+	}, func() float64 { return float64(held.Load()) })
+	for _, c := range []prometheus.Collector{heldBytes, requests, samples, duration, m.refused, m.bytes, m.inflight, m.retries} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("cannot register receiver metrics: %w", err)
 		}

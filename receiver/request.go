@@ -13,7 +13,7 @@ import (
 )
 
 // keepBytes is how large each buffer of an idle request may stay.
-const keepBytes = 4 << 20
+const keepBytes = 1 << 20
 
 // request is the state of one request and the buffers that the next one
 // reuses. It belongs to one goroutine from Get to Put.
@@ -24,6 +24,7 @@ type request struct {
 	proto remotewrite.Protocol
 
 	body, raw []byte // compressed, decompressed
+	held      int64  // bytes of Handler.inflight
 	dec       remotewrite.Decoder
 	tx        *tsdbcache.Tx
 
@@ -53,7 +54,7 @@ func newRequest(h *Handler) *request { return &request{h: h} }
 
 func (r *request) reset(w http.ResponseWriter, req *http.Request) {
 	r.w, r.req, r.proto = w, req, remotewrite.Unknown
-	r.items, r.created = 0, r.created[:0]
+	r.items, r.held, r.created = 0, 0, r.created[:0]
 	r.refused.reset()
 }
 
@@ -111,6 +112,24 @@ func (r *request) fail(code int, format string, args ...any) int {
 func (r *request) later(code int, format string, args ...any) int {
 	r.w.Header()["Retry-After"] = r.h.retryAfter
 	return r.fail(code, format, args...)
+}
+
+// hold raises what the request holds of the limit of all to n bytes, or says
+// that others hold too much.
+func (r *request) hold(n int64) bool {
+	if n <= r.held {
+		return true
+	}
+	if r.h.inflight.Add(n-r.held) > r.h.limits.InflightBytes {
+		r.h.inflight.Add(r.held - n)
+		return false
+	}
+	r.held = n
+	return true
+}
+
+func (r *request) overloaded() int {
+	return r.later(http.StatusTooManyRequests, "requests under way hold all of %d bytes", r.h.limits.InflightBytes)
 }
 
 func (r *request) answer(code int, text string) int {

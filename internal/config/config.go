@@ -43,22 +43,6 @@ type RemoteWrite struct {
 	YAML     []byte // HTTP client settings in Prometheus's form (basic_auth, authorization, tls_config, headers ...)
 }
 
-// Receiver bounds what remote write may bring. Zero takes the receiver's or the
-// ring's own default.
-type Receiver struct {
-	OutOfOrderWindow   time.Duration // how much older than a series' newest sample a sample may be
-	MaxFuture          time.Duration // how far ahead of now a sample may be
-	MaxSeries          int           // as many as fit
-	MaxExemplars       int           // in all
-	MaxBodyBytes       int64         // compressed
-	MaxDecodedBytes    int64
-	MaxSamples         int // per request
-	MaxConcurrent      int // requests
-	MaxLabels          int // per series
-	MaxLabelNameBytes  int
-	MaxLabelValueBytes int
-}
-
 // Query bounds what one query may use.
 type Query struct {
 	Timeout       time.Duration

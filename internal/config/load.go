@@ -101,22 +101,6 @@ func (r reader) raw(n *yaml.Node, what string) []byte {
 	return out
 }
 
-func (r reader) receiver(n *yaml.Node, c *Receiver) {
-	r.Object(n, "receiver", map[string]diag.Field{
-		"out_of_order_window":     func(_, v *yaml.Node) { c.OutOfOrderWindow = r.Duration(v, "out_of_order_window") },
-		"max_future":              func(_, v *yaml.Node) { c.MaxFuture = r.Duration(v, "max_future") },
-		"max_series":              func(_, v *yaml.Node) { c.MaxSeries = r.count(v, "max_series") },
-		"max_exemplars":           func(_, v *yaml.Node) { c.MaxExemplars = r.count(v, "max_exemplars") },
-		"max_body_size":           func(_, v *yaml.Node) { c.MaxBodyBytes = r.size(v, "max_body_size") },
-		"max_decoded_size":        func(_, v *yaml.Node) { c.MaxDecodedBytes = r.size(v, "max_decoded_size") },
-		"max_samples_per_request": func(_, v *yaml.Node) { c.MaxSamples = r.count(v, "max_samples_per_request") },
-		"max_concurrent_requests": func(_, v *yaml.Node) { c.MaxConcurrent = r.count(v, "max_concurrent_requests") },
-		"max_labels_per_series":   func(_, v *yaml.Node) { c.MaxLabels = r.count(v, "max_labels_per_series") },
-		"max_label_name_length":   func(_, v *yaml.Node) { c.MaxLabelNameBytes = r.count(v, "max_label_name_length") },
-		"max_label_value_length":  func(_, v *yaml.Node) { c.MaxLabelValueBytes = r.count(v, "max_label_value_length") },
-	})
-}
-
 func (r reader) query(n *yaml.Node, c *Query) {
 	r.Object(n, "query", map[string]diag.Field{
 		"timeout":         func(_, v *yaml.Node) { c.Timeout = r.Duration(v, "timeout") },

@@ -220,14 +220,7 @@ func (s *server) forward(cfg *config.Config, life *lifecycle) error {
 // serve starts the HTTP side: last to start, first to stop.
 func (s *server) serve(life *lifecycle, listener net.Listener) error {
 	cfg := s.cfg.Load()
-	write, err := receiver.New(receiver.Options{
-		DB: s.db, Logger: s.logger.With("part", "receiver"), Registerer: s.reg,
-		Limits: receiver.Limits{
-			CompressedBytes: cfg.Receiver.MaxBodyBytes, DecompressedBytes: cfg.Receiver.MaxDecodedBytes,
-			Samples: cfg.Receiver.MaxSamples, Concurrency: cfg.Receiver.MaxConcurrent, Labels: cfg.Receiver.MaxLabels,
-			LabelNameBytes: cfg.Receiver.MaxLabelNameBytes, LabelValueBytes: cfg.Receiver.MaxLabelValueBytes,
-		},
-	})
+	write, err := receiver.New(s.receiverOptions(cfg.Receiver))
 	if err != nil {
 		return err
 	}
