@@ -211,7 +211,7 @@ func TestHASteadyRequestAllocations(t *testing.T) {
 		}
 		without, stored, dropped := measure(plain, "a"), measure(pair, "a"), measure(pair, "b")
 		t.Logf("%s: %v allocations without pairs, %v elected, %v dropped", p, without, stored, dropped)
-		if stored > without || dropped > without {
+		if !raceDetector && (stored > without || dropped > without) {
 			t.Errorf("%s: %v allocations without pairs, %v elected, %v dropped", p, without, stored, dropped)
 		}
 	}
