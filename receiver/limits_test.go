@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/chironhq/chiron/receiver/remotewrite"
 	"github.com/chironhq/chiron/tsdbcache"
@@ -32,6 +33,33 @@ func TestSeriesLimit(t *testing.T) {
 			t.Errorf("%s: stored %v", p, got)
 		}
 		e.want(e.post(p, float(base+1, 1, "__name__", "a")), p, 204, 1, 0, 0)
+	}
+}
+
+// TestMetricSeriesLimit: clause 4.2. A metric that has its share of series: its
+// new ones are 400, its known ones and other metrics are stored.
+func TestMetricSeriesLimit(t *testing.T) {
+	for _, p := range protocols12 {
+		e := newEnv(t, tsdbcache.Options{MaxSeriesPerMetric: 2}, Limits{})
+		var batch []remotewrite.BatchSeries
+		for n := range 10 {
+			batch = append(batch, float(base, 1, "__name__", "explodes", "id", fmt.Sprint(n)), float(base, 1, "__name__", fmt.Sprint("calm", n)))
+		}
+		a := e.post(p, batch...)
+		e.want(a, p, 400, 12, 0, 0)
+		for _, part := range []string{"refused 8 of 20 samples: metric_series_limit 8", `{__name__="explodes", id="2"}: metric_series_limit`} {
+			if !strings.Contains(a.text, part) {
+				t.Errorf("%s: the text does not say %q: %s", p, part, a.text)
+			}
+		}
+		shuffled := remotewrite.BatchSeries{
+			Labels:  labels.New(labels.Label{Name: "id", Value: "0"}, labels.Label{Name: "__name__", Value: "explodes"}),
+			Samples: []remotewrite.Sample{{T: base + 1, V: 1}},
+		}
+		e.want(e.post(p, shuffled), p, 204, 1, 0, 0)
+		if got := e.dump(); len(got) != 13 {
+			t.Errorf("%s: stored %v", p, got)
+		}
 	}
 }
 

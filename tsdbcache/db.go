@@ -64,6 +64,7 @@ func Open(o Options) (*DB, error) {
 	}
 	db.mem = newOffHeap(db)
 	db.series = newSeriesTable(db.mem, seed)
+	db.series.metrics = newMetricCounts(db.syms, o.MaxSeriesPerMetric)
 	db.ex = newExemplars(max(o.MaxExemplars, 0))
 	if o.Dir == "" {
 		if db.arena, err = newArena(db.mem, "", o.Memory); err != nil {

@@ -144,6 +144,9 @@ func (tx *Tx) create(space KeySpace, key []byte, refs []uint32) (storage.SeriesR
 		if db.full() {
 			return 0, SeriesLimit
 		}
+		if t.metrics.full(tx.enc) {
+			return 0, MetricSeriesLimit
+		}
 		slot = t.add(hash, tx.enc)
 		for _, id := range refs {
 			db.syms.at(id).uses++

@@ -27,6 +27,8 @@ type Options struct {
 	MaxFuture time.Duration
 	// MaxSeries limits the series held at one time. 0: the pages limit them.
 	MaxSeries int
+	// MaxSeriesPerMetric limits the series of one metric name. 0: no limit.
+	MaxSeriesPerMetric int
 	// MaxExemplars limits the exemplars held over all series. 0: 100,000.
 	// Negative: exemplars are refused.
 	MaxExemplars int
@@ -61,8 +63,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Memory/pageSize > math.MaxUint32-1 {
 		return o, fmt.Errorf("cannot use a ring of %d bytes: at most %d pages of %d bytes can be addressed", o.Memory, math.MaxUint32-1, pageSize)
 	}
-	if o.Retention < 0 || o.MaxSeries < 0 {
-		return o, fmt.Errorf("cannot use a negative limit: retention %v, series %d", o.Retention, o.MaxSeries)
+	if o.Retention < 0 || o.MaxSeries < 0 || o.MaxSeriesPerMetric < 0 {
+		return o, fmt.Errorf("cannot use a negative limit: retention %v, series %d, of a metric %d", o.Retention, o.MaxSeries, o.MaxSeriesPerMetric)
 	}
 	if o.OutOfOrderWindow == 0 {
 		o.OutOfOrderWindow = defaultWindow

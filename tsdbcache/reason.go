@@ -24,12 +24,14 @@ const (
 	ExemplarOutOfOrder        // older than the newest exemplar of the series
 	ExemplarInvalid           // its labels are too long
 	ExemplarsDisabled         // MaxExemplars is negative
+	MetricSeriesLimit         // MaxSeriesPerMetric reached
 	NumReasons
 )
 
 var reasonWords = [NumReasons]string{
 	"accepted", "out_of_order", "too_old", "too_far_ahead", "duplicate", "series_limit", "invalid_labels",
 	"invalid_histogram", "unknown_series", "exemplar_out_of_order", "exemplar_invalid", "exemplars_disabled",
+	"metric_series_limit",
 }
 
 // String is the stable word of the reason.
@@ -54,7 +56,7 @@ func (r Reason) Err() error {
 		return storage.ErrOutOfBounds
 	case Duplicate:
 		return storage.ErrDuplicateSampleForTimestamp
-	case SeriesLimit:
+	case SeriesLimit, MetricSeriesLimit:
 		return ErrSeriesLimit
 	case InvalidLabels:
 		return ErrInvalidLabels

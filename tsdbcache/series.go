@@ -70,6 +70,8 @@ type seriesTable struct {
 	live   int
 	dead   []deadSeries
 	keys   keyTable
+
+	metrics *metricCounts // nil without MaxSeriesPerMetric
 }
 
 // deadSeries left the index.
@@ -166,6 +168,7 @@ func (t *seriesTable) insert(slot uint32) {
 	}
 	t.place(slot)
 	t.used++
+	t.metrics.add(t.encoded(slot), 1)
 }
 
 func (t *seriesTable) place(slot uint32) {
@@ -185,6 +188,7 @@ func (t *seriesTable) remove(slot uint32) {
 		i = (i + 1) & mask
 	}
 	t.used--
+	t.metrics.add(t.encoded(slot), -1)
 	for j := (i + 1) & mask; t.index[j] != 0; j = (j + 1) & mask {
 		home := t.cold(t.index[j]).hash & mask
 		if (j-home)&mask >= (j-i)&mask {

@@ -15,6 +15,7 @@ type Receiver struct {
 	OutOfOrderWindow   time.Duration // how much older than a series' newest sample a sample may be
 	MaxFuture          time.Duration // how far ahead of now a sample may be
 	MaxSeries          int           // as many as fit
+	MaxSeriesPerMetric int           // no limit
 	MaxExemplars       int           // in all
 	MaxBodyBytes       int64         // compressed
 	MaxDecodedBytes    int64
@@ -44,6 +45,7 @@ func (r reader) receiver(n *yaml.Node, c *Receiver) {
 		"out_of_order_window":     func(_, v *yaml.Node) { c.OutOfOrderWindow = r.Duration(v, "out_of_order_window") },
 		"max_future":              func(_, v *yaml.Node) { c.MaxFuture = r.Duration(v, "max_future") },
 		"max_series":              func(_, v *yaml.Node) { c.MaxSeries = r.count(v, "max_series") },
+		"max_series_per_metric":   func(_, v *yaml.Node) { c.MaxSeriesPerMetric = r.count(v, "max_series_per_metric") },
 		"max_exemplars":           func(_, v *yaml.Node) { c.MaxExemplars = r.count(v, "max_exemplars") },
 		"max_body_size":           func(_, v *yaml.Node) { c.MaxBodyBytes = r.size(v, "max_body_size") },
 		"max_decoded_size":        func(_, v *yaml.Node) { c.MaxDecodedBytes = r.size(v, "max_decoded_size") },

@@ -137,7 +137,7 @@ func (s *server) build(cfg *config.Config, life *lifecycle) (err error) {
 	s.db, err = tsdbcache.Open(tsdbcache.Options{
 		Dir: filepath.Join(s.o.StoragePath, "ring"), Memory: s.o.CacheMemory, Retention: s.o.CacheRetention,
 		OutOfOrderWindow: cfg.Receiver.OutOfOrderWindow, MaxFuture: cfg.Receiver.MaxFuture,
-		MaxSeries: cfg.Receiver.MaxSeries, MaxExemplars: cfg.Receiver.MaxExemplars,
+		MaxSeries: cfg.Receiver.MaxSeries, MaxSeriesPerMetric: cfg.Receiver.MaxSeriesPerMetric, MaxExemplars: cfg.Receiver.MaxExemplars,
 		Logger: s.logger.With("part", "ring"), Registerer: s.reg,
 	})
 	if err != nil {

@@ -1,0 +1,78 @@
+package tsdbcache
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// MaxSeriesPerMetric refuses new series of a metric that has its share, none
+// of another metric and no sample of a known series; series that leave make
+// room, also over a restart.
+func TestMetricSeriesLimit(t *testing.T) {
+	now := time.UnixMilli(10_000)
+	o := Options{Dir: t.TempDir(), Memory: 1 << 20, Retention: time.Hour, MaxSeriesPerMetric: 3, Now: func() time.Time { return now }}
+	db, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(metric string, n int) Reason {
+		t.Helper()
+		tx := db.Begin()
+		ls := labels.FromStrings("A", strconv.Itoa(n), "__name__", metric, "zone", "x")
+		ref, reason := tx.Create(KeyV1, ls.Bytes(nil), ls)
+		if reason != Accepted {
+			tx.Rollback()
+			return reason
+		}
+		tx.Float(ref, 0, now.UnixMilli(), 1)
+		if _, err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		return Accepted
+	}
+	f := func(metric string, n int, want Reason) {
+		t.Helper()
+		if got := put(metric, n); got != want {
+			t.Errorf("%s %d: %s, want %s", metric, n, got, want)
+		}
+	}
+	for n := range 3 {
+		f("a", n, Accepted)
+	}
+	f("a", 3, MetricSeriesLimit)
+	f("a", 0, Accepted) // known
+	f("b", 3, Accepted)
+	f("x", 1, Accepted) // the name is a value of another label everywhere
+	tx := db.Begin()    // pending series count, and no more once they are dropped
+	for n, want := range []Reason{Accepted, Accepted, MetricSeriesLimit} {
+		ls := labels.FromStrings("A", strconv.Itoa(10+n), "__name__", "b")
+		if _, got := tx.Create(KeyV1, ls.Bytes(nil), ls); got != want {
+			t.Errorf("pending %d: %s, want %s", n, got, want)
+		}
+	}
+	tx.Rollback()
+	f("b", 4, Accepted)
+	f("b", 5, Accepted)
+	f("b", 6, MetricSeriesLimit)
+
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = Open(o); err != nil {
+		t.Fatal(err)
+	}
+	f("a", 4, MetricSeriesLimit)
+	f("a", 1, Accepted)
+	now = now.Add(2 * time.Hour)
+	f("b", 3, Accepted)
+	db.closeIdle()
+	db.closeIdle() // idle is what has nothing new since the look before
+	db.expire()
+	f("a", 5, Accepted) // the others are gone
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
