@@ -65,6 +65,12 @@ func buildCall(c lang.Call) (detect.Model, error) {
 			}
 		}
 		return detect.NewHoltWinters(h)
+	case "iforest":
+		f, err := detect.NewIForest(detect.IForestConfig{Trees: a.Int("trees"), Window: a.Duration("window"), Inputs: 2})
+		if err != nil {
+			return nil, err
+		}
+		return detect.NewAlone(f), nil
 	case "auto":
 		return detect.NewAuto(detect.AutoConfig{})
 	}

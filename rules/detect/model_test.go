@@ -30,6 +30,13 @@ var kinds = map[string]func() Model{
 		return must(NewHoltWinters(HoltWintersConfig{Season: time.Hour, Multiplicative: true}))
 	},
 	"auto": func() Model { return must(NewAuto(AutoConfig{})) },
+	"iforest": func() Model {
+		f, err := NewIForest(IForestConfig{Trees: 20, Window: time.Hour, Inputs: 2})
+		if err != nil {
+			panic(err)
+		}
+		return NewAlone(f)
+	},
 	"any": func() Model {
 		return must(NewAny(must(NewZScore(ZScoreConfig{Window: time.Hour})), must(NewMAD(MADConfig{Window: time.Hour}))))
 	},

@@ -122,6 +122,13 @@ var Models = []ModelSpec{
 		},
 	},
 	{
+		Name: "iforest", For: "several inputs, or odd pairs of value and change", Method: "an isolation forest that is grown anew as its sample changes",
+		Params: []ParamSpec{
+			{Name: "trees", Type: Integer, Default: 100.0, Bounds: &Bounds{Min: 1, Max: 1000}, Help: "how many trees vote; more are smoother and slower"},
+			{Name: "window", Type: Duration, Default: day, Bounds: windowBounds, Help: "how far back the sample reaches that the trees are grown from"},
+		},
+	},
+	{
 		Name: "auto", For: "everything else", Method: "a look at the series while it warms up, then one of the above; the series' own past calibrates the score",
 	},
 }
