@@ -82,6 +82,25 @@ bench-detection: ## all models over labelled public series: DATA=directory MODEL
 	@test -n "$(DATA)" || { echo "want DATA=directory of the data sets; docs/models.md says where they come from" >&2; exit 2; }
 	@go run ./bench/detection -data '$(DATA)' -model '$(MODEL)' -set '$(SET)'
 
+# Scale and choice of bench-peers, and where other binaries of the peers lie.
+PEERS        ?= chiron,prometheus,victoriametrics
+PARTS        ?= ingest,query
+SERIES       ?= 100000
+ROUNDS       ?= 61
+HOURS        ?= 1
+QUERY_SERIES ?= 100000
+OUT          ?=
+bench-peers: CHIRON           ?= bin/chiron
+bench-peers: PROMETHEUS       ?= $(TOOLS)/bin/prometheus
+bench-peers: VICTORIA_METRICS ?= $(TOOLS)/bin/victoria-metrics
+
+.PHONY: bench-peers
+bench-peers: build ## Chiron, Prometheus and VictoriaMetrics side by side: PEERS= PARTS= SERIES= ROUNDS= HOURS=
+	@tools/build prometheus victoria-metrics
+	@go build -o bin/bench-peers ./bench/peers
+	@bin/bench-peers -peers '$(PEERS)' -parts '$(PARTS)' -series $(SERIES) -rounds $(ROUNDS) -hours $(HOURS) -query-series $(QUERY_SERIES) -o '$(OUT)' \
+		-chiron '$(CHIRON)' -prometheus '$(PROMETHEUS)' -victoriametrics '$(VICTORIA_METRICS)'
+
 .PHONY: tools
 tools: ## real peers and development tools, built from the Go module proxy into .tools
 	@tools/build

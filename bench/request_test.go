@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/chironhq/chiron/receiver/remotewrite"
 )
@@ -15,10 +14,6 @@ const perRequest = 2000
 var protocols = []remotewrite.Protocol{remotewrite.V1, remotewrite.V2}
 
 var seriesCounts = []int{10_000, 100_000}
-
-// startTime leaves room for the rounds of a benchmark before "ten minutes
-// ahead", which the peer refuses.
-func startTime() int64 { return time.Now().Add(-12 * time.Hour).UnixMilli() }
 
 // each runs f for every message version, number of series and side.
 func each(b *testing.B, f func(b *testing.B, s side, p remotewrite.Protocol, series int)) {
@@ -37,10 +32,10 @@ func BenchmarkSteady(b *testing.B) {
 	each(b, func(b *testing.B, s side, p remotewrite.Protocol, series int) {
 		h, stop := s.open(b)
 		defer stop()
-		w := NewWorkload(series, startTime())
+		w := newRounds(series, perRequest, p)
 		out := newSender(h, p)
 		for range 3 { // make the series, learn their order
-			for _, body := range w.Requests(p, perRequest) {
+			for _, body := range w.next() {
 				out.send(b, body)
 			}
 		}
@@ -50,7 +45,7 @@ func BenchmarkSteady(b *testing.B) {
 		for b.Loop() {
 			if len(bodies) == 0 {
 				m.stop()
-				bodies = w.Requests(p, perRequest)
+				bodies = w.next()
 				m.start()
 			}
 			out.send(b, bodies[0])
@@ -64,7 +59,7 @@ func BenchmarkSteady(b *testing.B) {
 // BenchmarkCreate: requests of series that an empty receiver does not know.
 func BenchmarkCreate(b *testing.B) {
 	each(b, func(b *testing.B, s side, p remotewrite.Protocol, series int) {
-		all := NewWorkload(series, startTime()).Requests(p, perRequest)
+		all := newRounds(series, perRequest, p).next()
 		var out *sender
 		stop := func() {}
 		var bodies [][]byte
@@ -97,8 +92,8 @@ func BenchmarkLoopback(b *testing.B) {
 				defer stop()
 				srv := httptest.NewServer(h)
 				defer srv.Close()
-				w := NewWorkload(seriesCounts[0], startTime())
-				for _, body := range w.Requests(p, perRequest) {
+				w := newRounds(seriesCounts[0], perRequest, p)
+				for _, body := range w.next() {
 					post(b, srv.Client(), srv.URL, p, body)
 				}
 				var bodies [][]byte
@@ -107,7 +102,7 @@ func BenchmarkLoopback(b *testing.B) {
 				for b.Loop() {
 					if len(bodies) == 0 {
 						m.stop()
-						bodies = w.Requests(p, perRequest)
+						bodies = w.next()
 						m.start()
 					}
 					post(b, srv.Client(), srv.URL, p, bodies[0])
@@ -117,51 +112,5 @@ func BenchmarkLoopback(b *testing.B) {
 				m.report(samples, "sample")
 			})
 		}
-	}
-}
-
-// BenchmarkStage: the parts of a steady request before the ring.
-func BenchmarkStage(b *testing.B) {
-	for _, p := range protocols {
-		body := NewWorkload(perRequest, startTime()).Requests(p, perRequest)[0]
-		b.Run(fmt.Sprintf("stage=snappy/proto=%s", p), func(b *testing.B) {
-			var raw []byte
-			var err error
-			samples := 0
-			m := newMeter(b)
-			for b.Loop() {
-				if raw, err = remotewrite.Decompress(raw, body, 1<<30); err != nil {
-					b.Fatal(err)
-				}
-				samples += perRequest
-			}
-			m.report(samples, "sample")
-		})
-		b.Run(fmt.Sprintf("stage=scan/proto=%s", p), func(b *testing.B) {
-			raw, err := remotewrite.Decompress(nil, body, 1<<30)
-			if err != nil {
-				b.Fatal(err)
-			}
-			var d remotewrite.Decoder
-			samples := 0
-			m := newMeter(b)
-			for b.Loop() {
-				if err := d.Reset(p, raw); err != nil {
-					b.Fatal(err)
-				}
-				for d.Next() {
-					for range d.Series().Samples {
-						if _, err := d.NextSample(); err != nil {
-							b.Fatal(err)
-						}
-						samples++
-					}
-				}
-				if d.Err() != nil {
-					b.Fatal(d.Err())
-				}
-			}
-			m.report(samples, "sample")
-		})
 	}
 }
