@@ -167,6 +167,7 @@ func (db *DB) evict(pinned uint32) bool {
 	}
 	slot := db.arena.page(i).slot()
 	e := db.series.entry(slot)
+	db.dropped(db.arena.page(i).maxT())
 	db.unchain(e, i)
 	db.n.evicted += db.arena.release(i)
 	if slot != pinned {

@@ -39,6 +39,8 @@ type DB struct {
 	nraw   int // raw pages in use
 	n      counters
 	rec    recovery
+	snaps  snapshots
+	edge   edge
 
 	txs    txSet
 	reg    *collector

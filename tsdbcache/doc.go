@@ -9,11 +9,11 @@
 //
 // # Layout
 //
-//	wire key --xxh3--> successor of the series before it, else fastcache
+//	wire key --xxh3--> successor of the series before it, else table of keys
 //	                        |
 //	                        v  reference = slot + generation
 //	 entry (64 B, one line)  newest time and value, wire hash, next, pages
-//	 cold  (per slot)        symbols of its labels, state
+//	 cold  (20 B)            where its labels are, state
 //	                        |
 //	      raw --------------+------ head -> chunk -> chunk -> tail = open
 //	       |                          |
@@ -35,14 +35,16 @@
 //
 // # Visibility
 //
-// A query notes under the read lock, for every series it selects, the newest
-// time and the number of late samples. It then copies the pages of one series
-// at a time and cuts what came later, so it sees no part of a later commit,
-// however the samples were moved meanwhile. What is evicted between is missing.
+// A Select notes under the read lock, for every series it finds, the newest
+// time and the number of late samples, as they were when the querier was made
+// (snapshot.go). It then copies the pages of one series at a time and cuts
+// what came later, so no Select of a querier sees a part of a later commit,
+// however the samples were moved meanwhile. What is evicted between is missing;
+// edge.go makes answers say so. Costly matchers run without the lock.
 //
 // # Ownership and locks
 //
-// Lock order: DB.syncMu, DB.mu, then any one of txSet.mu, symbols.mu, Tap.mu.
+// Lock order: DB.syncMu, DB.mu, then any one of txSet.mu, symbols.mu, Tap.mu, snapshots.mu.
 //
 //   - DB.mu guards pages, chunks, index, logs, counters. Commit and Create hold
 //     it for writing; queries hold it for reading and only to note and to copy.
@@ -50,6 +52,10 @@
 //     and successor of an entry are atomics, tables are replaced as a whole.
 //   - DB.syncMu is held while files are forced to disk, without DB.mu.
 //   - Tap.mu guards a queue; the write path only pushes.
+//   - snapshots.mu is for queriers that hold DB.mu for reading.
+//
+// Tables without pointers (entries, labels, hash tables) lie off the heap, see
+// offheap.go: about 140 bytes a series. Symbols and posting lists are on it.
 //
 // A slot or symbol is used again only after every transaction and querier that
 // was open when it was dropped has ended (txSet), so a reference in the hands

@@ -230,6 +230,12 @@ type exemplarQuerier struct{ db *DB }
 // matcher sets selects, series by labels and exemplars by time.
 func (q exemplarQuerier) Select(start, end int64, matchers ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
 	db := q.db
+	id := db.txs.begin()
+	defer db.txs.end(id)
+	plans := make([][]term, len(matchers))
+	for i, ms := range matchers {
+		plans[i] = db.plan(ms)
+	}
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	if db.closed {
@@ -238,8 +244,8 @@ func (q exemplarQuerier) Select(start, end int64, matchers ...[]*labels.Matcher)
 	var out []exemplar.QueryResult
 	done := map[uint32]bool{}
 	b := labels.NewScratchBuilder(16)
-	for _, ms := range matchers {
-		for _, slot := range db.selectSlots(ms) {
+	for _, terms := range plans {
+		for _, slot := range db.selectSlots(terms) {
 			if done[slot] {
 				continue
 			}

@@ -11,7 +11,8 @@ import (
 )
 
 // The first page of the file: magic, u32 version, u32 page size, u64 pages,
-// u32 pages from which on none was ever used.
+// u32 pages from which on none was ever used, u32 1 if samples were dropped,
+// i64 the newest time of those.
 const (
 	pagesMagic   = "CHIRONPG"
 	pagesVersion = 1
@@ -31,6 +32,19 @@ func (a *arena) noteFresh() {
 	if a.file != nil {
 		atomic.StoreUint32(a.page(0).u32(24), a.fresh)
 	}
+}
+
+func (a *arena) noteEdge(e edge) {
+	if a.file != nil && e.known {
+		h := a.page(0)
+		*h.i64(32) = e.t
+		atomic.StoreUint32(h.u32(28), 1)
+	}
+}
+
+func (a *arena) readEdge() edge {
+	h := a.page(0)
+	return edge{known: *h.u32(28) != 0, t: *h.i64(32)}
 }
 
 // openPages maps the page file; one of another size is first copied into a
@@ -55,6 +69,7 @@ func (db *DB) openPages() error {
 		return nil
 	}
 	db.arena.fresh = min(max(*db.arena.page(0).u32(24), 1), db.arena.n)
+	db.edge = db.arena.readEdge()
 	return nil
 }
 
@@ -129,6 +144,11 @@ func (db *DB) resize(path string, have, want int64) error {
 	}
 	to.fresh = uint32(len(kept)) + 1
 	to.writeHeader()
+	reach := from.readEdge()
+	for _, p := range used[len(kept):] {
+		reach = edge{true, max(reach.t, from.page(p).maxT())}
+	}
+	to.noteEdge(reach)
 	if err := errors.Join(to.sync(), to.close()); err != nil {
 		return fmt.Errorf("cannot write pages of the new size: %w", err)
 	}

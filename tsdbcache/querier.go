@@ -16,22 +16,28 @@ type querier struct {
 	db         *DB
 	mint, maxt int64
 	id         uint64
+	snap       *generation
 }
 
 // Querier returns a querier over [mint, maxt], milliseconds, both inclusive.
-// Each Select sees every transaction that committed before it, and nothing of
-// later ones.
+// All its Selects see every transaction that committed before it was made, and
+// nothing of later ones. (If more than maxUndo series are appended to while it
+// is open, later Selects see what is newest.) A Select that asks for times
+// of which the ring has dropped samples warns.
 func (db *DB) Querier(mint, maxt int64) (storage.Querier, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	if db.closed {
 		return nil, ErrClosed
 	}
-	return &querier{db: db, mint: mint, maxt: maxt, id: db.txs.begin()}, nil
+	return &querier{db: db, mint: mint, maxt: maxt, id: db.txs.begin(), snap: db.snaps.begin()}, nil
 }
 
 func (q *querier) Close() error {
 	if q.id != 0 {
+		q.db.mu.RLock()
+		q.db.snaps.end(q.snap)
+		q.db.mu.RUnlock()
 		q.db.txs.end(q.id)
 		q.id = 0
 	}
@@ -48,11 +54,10 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 	if hints != nil {
 		mint, maxt = max(mint, hints.Start), min(maxt, hints.End)
 	}
-	notes, err := q.notes(ms, mint, maxt)
-	if err != nil {
+	set := &seriesSet{ctx: ctx, db: q.db, mint: mint, maxt: maxt, b: labels.NewScratchBuilder(16)}
+	if err := q.note(set, ms); err != nil {
 		return storage.ErrSeriesSet(err)
 	}
-	set := &seriesSet{ctx: ctx, db: q.db, notes: notes, mint: mint, maxt: maxt, b: labels.NewScratchBuilder(16)}
 	if sorted {
 		set.sort()
 	}
@@ -62,23 +67,36 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 	return set
 }
 
-func (q *querier) notes(ms []*labels.Matcher, mint, maxt int64) ([]note, error) {
+// note selects series and notes where they stood when the querier was made.
+func (q *querier) note(set *seriesSet, ms []*labels.Matcher) error {
 	db := q.db
+	terms := db.plan(ms)
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	if db.closed {
-		return nil, ErrClosed
+		return ErrClosed
 	}
-	slots := db.selectSlots(ms)
-	notes := make([]note, 0, len(slots))
+	slots := db.selectSlots(terms)
+	before := db.snaps.since(q.snap, func() slotBits {
+		b := make(slotBits, db.series.next/64+1)
+		for _, slot := range slots {
+			b.set(slot)
+		}
+		return b
+	})
+	set.warnings = db.edge.warning(set.mint)
+	set.notes = make([]note, 0, len(slots))
 	for _, slot := range slots {
 		e := db.series.entry(slot)
-		if e.lastT < mint || db.firstTime(e) > maxt {
-			continue
+		n := note{slot: slot, gen: e.gen, lateN: e.lateN & lateMask, lastT: e.lastT, labels: db.series.encoded(slot)}
+		if u, ok := before[slot]; ok {
+			n.lateN, n.lastT = u.lateN, u.lastT
 		}
-		notes = append(notes, note{slot: slot, gen: e.gen, lateN: e.lateN & lateMask, lastT: e.lastT, labels: db.series.encoded(slot)})
+		if n.lastT != noTime && n.lastT >= set.mint && db.firstTime(e) <= set.maxt {
+			set.notes = append(set.notes, n)
+		}
 	}
-	return notes, nil
+	return nil
 }
 
 // firstTime is at most the time of the oldest sample in order; noTime when a
@@ -107,23 +125,27 @@ func (db *DB) firstTime(e *entry) int64 {
 }
 
 func (q *querier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	return q.labels(ctx, hints, func() []string { return q.db.labelValues(name, ms) })
+	return q.labels(ctx, hints, ms, func(ts []term) map[uint32]bool { return q.db.labelValues(name, ts) })
 }
 
 func (q *querier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	return q.labels(ctx, hints, func() []string { return q.db.labelNames(ms) })
+	return q.labels(ctx, hints, ms, q.db.labelNames)
 }
 
-func (q *querier) labels(ctx context.Context, hints *storage.LabelHints, f func() []string) ([]string, annotations.Annotations, error) {
+func (q *querier) labels(ctx context.Context, hints *storage.LabelHints, ms []*labels.Matcher, f func([]term) map[uint32]bool) ([]string, annotations.Annotations, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	q.db.mu.RLock()
-	defer q.db.mu.RUnlock()
-	if q.db.closed {
+	db := q.db
+	terms := db.plan(ms)
+	db.mu.RLock()
+	if db.closed {
+		db.mu.RUnlock()
 		return nil, nil, ErrClosed
 	}
-	out, _ := hints.ApplyLimit(f())
+	ids := f(terms)
+	db.mu.RUnlock()
+	out, _ := hints.ApplyLimit(db.syms.sorted(ids))
 	return out, nil, nil
 }
 
@@ -137,6 +159,7 @@ type seriesSet struct {
 	b          labels.ScratchBuilder
 	next       int
 	err        error
+	warnings   annotations.Annotations
 }
 
 // labels builds a label set without a lock: neither its bytes nor its symbols
@@ -186,7 +209,7 @@ func (s *seriesSet) At() storage.Series {
 }
 
 func (s *seriesSet) Err() error                        { return s.err }
-func (s *seriesSet) Warnings() annotations.Annotations { return nil }
+func (s *seriesSet) Warnings() annotations.Annotations { return s.warnings }
 
 // series is one series of an answer.
 type series struct {

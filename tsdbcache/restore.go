@@ -85,7 +85,7 @@ func (db *DB) restoreSeries(slot uint32, said *replay, pages []foundPage, parts 
 	}
 	c.state = stateLive
 	t.live++
-	db.post.add(slot, refs)
+	db.post.add(db.syms, slot, refs)
 }
 
 func (db *DB) release(head uint32) { db.arena.each(head, func(i uint32) { db.arena.page(i).free() }) }

@@ -168,7 +168,7 @@ func (db *DB) sweep() {
 		}
 	}
 	db.series.dead = keep
-	db.post.drop(pairs, func(slot uint32) bool { return gone[slot] })
+	db.post.drop(db.syms, pairs, func(slot uint32) bool { return gone[slot] })
 	for slot := range gone {
 		refs = decodeRefs(refs[:0], db.series.encoded(slot))
 		for _, id := range refs {

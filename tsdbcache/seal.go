@@ -36,6 +36,7 @@ func (db *DB) sealSamples(slot uint32, e *entry, st int64, ts []int64, vs []uint
 				// No page can be had and none is left to give up: the oldest
 				// data of this series are these.
 				db.n.lost += len(ts)
+				db.dropped(ts[len(ts)-1])
 				break
 			}
 			e.open = i

@@ -148,10 +148,7 @@ func newReplay() *replay {
 	return &replay{symbols: map[uint32]string{}, series: map[uint32]loggedSeries{}, metas: map[string]metadata.Metadata{}}
 }
 
-const (
-	maxSlot   = 1 << 30 // far above what any memory holds; bounds what a bad record can allocate
-	maxSymbol = 1 << 30
-)
+const maxSymbol = 1 << 30 // as maxSlot, it bounds what a bad record can allocate
 
 // add takes one payload. The number spaces are checked later, against how much
 // was really read.

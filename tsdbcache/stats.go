@@ -51,11 +51,11 @@ func (db *DB) Stats(limit int) Stats {
 		bytes, values := uint64(0), uint64(0)
 		for v, l := range n.vals {
 			count := uint64(0)
-			for _, slot := range *l {
+			l.each(func(slot uint32) {
 				if db.series.cold(slot).state == stateLive {
 					count++
 				}
-			}
+			})
 			if count == 0 {
 				continue
 			}

@@ -36,6 +36,11 @@ type symbol struct {
 	uses   int32         // pairs of series that name it; under DB.mu
 	logged bool          // in the series log; under DB.mu
 	seen   atomic.Uint64 // number of the last transaction that asked for it
+
+	// The posting list of this value under the name it was used with last;
+	// under DB.mu.
+	list     *slotList
+	listName uint32
 }
 
 type symbolTable struct {

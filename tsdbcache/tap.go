@@ -34,13 +34,16 @@ type Tap struct {
 // those there are and those to come. Close it when it is no longer drained.
 func (db *DB) Tap(ms []*labels.Matcher, capacity int) *Tap {
 	t := &Tap{db: db, ms: ms, queue: make([]TapSample, 0, max(capacity, 1))}
+	id := db.txs.begin()
+	defer db.txs.end(id)
+	terms := db.plan(ms)
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.taps = append(db.taps, t)
 	if db.closed {
 		return t
 	}
-	for _, slot := range db.selectSlots(ms) {
+	for _, slot := range db.selectSlots(terms) {
 		t.set(slot, true)
 		db.series.entry(slot).lateN |= flagTapped
 	}

@@ -223,6 +223,9 @@ func (tx *Tx) applyFloats(fs []txFloat, lim limits, res *Result) {
 			continue
 		}
 		e := db.series.entry(slot)
+		if len(db.snaps.gens) > 0 {
+			db.snaps.keep(slot, e)
+		}
 		if r := db.appendFloat(slot, e, lim, f.st, f.t, math.Float64bits(f.v)); r != Accepted {
 			if r != sameSample {
 				tx.refuse(res, f.ref, f.t, r)
@@ -247,6 +250,9 @@ func (tx *Tx) applyHist(h *txHist, lim limits, res *Result) {
 		return
 	}
 	e := db.series.entry(slot)
+	if len(db.snaps.gens) > 0 {
+		db.snaps.keep(slot, e)
+	}
 	if r := db.appendHist(slot, e, lim, h); r != Accepted {
 		if r != sameSample {
 			tx.refuse(res, h.ref, h.t, r)
@@ -284,7 +290,7 @@ func (db *DB) publish(slot uint32, c *cold) {
 	db.series.live++
 	db.n.created++
 	db.refs = decodeRefs(db.refs[:0], db.series.encoded(slot))
-	db.post.add(slot, db.refs)
+	db.post.add(db.syms, slot, db.refs)
 	db.tapSeries(slot)
 }
 
