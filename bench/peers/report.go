@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func (r *report) add(peer, name string, n int, values ...value) {
 // number writes four digits that count, without an exponent.
 func number(v float64) string {
 	switch {
-	case v >= 1000 || v == 0:
+	case v >= 1000 || v == math.Trunc(v):
 		return fmt.Sprintf("%.0f", v)
 	case v >= 100:
 		return fmt.Sprintf("%.1f", v)

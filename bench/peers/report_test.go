@@ -20,7 +20,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantLines := `BenchmarkPeers/part=steady/proto=1.0/side=a 7 4000000 samples/cpu-s 2.500 p99-ms 3 retries
-BenchmarkPeers/part=steady/proto=1.0/side=b 7 1000000 samples/cpu-s 25.00 p99-ms 0 retries
+BenchmarkPeers/part=steady/proto=1.0/side=b 7 1000000 samples/cpu-s 25 p99-ms 0 retries
 BenchmarkPeers/part=create/proto=2.0/side=a 1 99.96 series/cpu-s
 BenchmarkPeers/part=steady/proto=1.0/side=c 9 8000000 samples/cpu-s
 `
@@ -31,7 +31,7 @@ BenchmarkPeers/part=steady/proto=1.0/side=c 9 8000000 samples/cpu-s
 		{"a", "b", "c", "against", "b", "against", "c"},
 		{"part=create/proto=2.0", "series/cpu-s", "99.96", "-", "-", "-", "-"},
 		{"part=steady/proto=1.0", "samples/cpu-s", "4000000", "1000000", "8000000", "4.00x", "0.50x"},
-		{"part=steady/proto=1.0", "p99-ms", "2.500", "25.00", "-", "10.00x", "-"},
+		{"part=steady/proto=1.0", "p99-ms", "2.500", "25", "-", "10.00x", "-"},
 	}
 	var got [][]string
 	text, _, _ := strings.Cut(table.String(), "\n\nRatios")
