@@ -127,6 +127,8 @@ func NewAPI(o APIOptions) (*API, error) {
 		false, // query-cost endpoints
 		o.Timeout,
 	)
+	a.ClearCodecs()
+	a.InstallCodec(jsonCodec{})
 	api := &API{handlers: map[string]http.HandlerFunc{}}
 	// The router is used once, to learn the handlers: the instrumentation hook
 	// sees every one with its pattern.
