@@ -71,6 +71,8 @@ func buildCall(c lang.Call) (detect.Model, error) {
 			return nil, err
 		}
 		return detect.NewAlone(f), nil
+	case "trend":
+		return detect.NewTrend(detect.TrendConfig{Window: a.Duration("window"), Threshold: a.Float("threshold")})
 	case "auto":
 		return detect.NewAuto(detect.AutoConfig{})
 	}

@@ -21,6 +21,17 @@ const (
 	idScorer
 )
 
+// Models of one series that look at more than a level and a season.
+const (
+	idTrend byte = iota + 20
+	idQuantile
+	idChangepoint
+	idCount
+	idProphet
+	idSpectral
+	idDiscord
+)
+
 // errState says that bytes are no state of this model.
 var errState = errors.New("not a state of this model")
 

@@ -14,6 +14,7 @@ func TestEveryModelHasASectionInTheDocs(t *testing.T) {
 	for _, m := range []Model{
 		must(NewZScore(ZScoreConfig{})), must(NewMAD(MADConfig{})), must(NewSeasonal(SeasonalConfig{})),
 		must(NewHoltWinters(HoltWintersConfig{})), must(NewAuto(AutoConfig{})),
+		must(NewTrend(TrendConfig{})),
 	} {
 		if !strings.Contains(string(b), "\n## "+m.Name()+"\n") {
 			t.Errorf("docs/models.md has no section on %s", m.Name())

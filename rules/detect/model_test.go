@@ -29,7 +29,8 @@ var kinds = map[string]func() Model{
 	"multiplicative": func() Model {
 		return must(NewHoltWinters(HoltWintersConfig{Season: time.Hour, Multiplicative: true}))
 	},
-	"auto": func() Model { return must(NewAuto(AutoConfig{})) },
+	"trend": func() Model { return must(NewTrend(TrendConfig{Window: time.Hour})) },
+	"auto":  func() Model { return must(NewAuto(AutoConfig{})) },
 	"iforest": func() Model {
 		f, err := NewIForest(IForestConfig{Trees: 20, Window: time.Hour, Inputs: 2})
 		if err != nil {
@@ -142,7 +143,7 @@ func TestScoreGrowsWithTheDeviation(t *testing.T) {
 }
 
 func TestScaledSeriesHaveTheSameScores(t *testing.T) {
-	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all"} {
+	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend"} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				a := rapid.Float64Range(0.01, 100).Draw(t, "a")
@@ -229,4 +230,58 @@ func FuzzUnmarshal(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestStateStaysSmall runs each model for long: what it holds is bounded by
+// what its documentation says, whatever the length of the series.
+func TestStateStaysSmall(t *testing.T) {
+	eachKind(t, func(t *testing.T, fresh func() Model) {
+		n := 100_000
+		if testing.Short() {
+			n = 10_000
+		}
+		s, rnd, most := NewScorer(fresh(), ScorerConfig{}), rand.New(rand.NewSource(9)), 0
+		for i := range n {
+			p := wave(rnd, i)
+			if s.Step(p); i%977 != 0 && i != n-1 {
+				continue
+			}
+			b, err := s.AppendBinary(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i <= n/10 {
+				most = max(most, len(b))
+			} else if len(b) > most+most/10+32 { // numbers of more digits
+				t.Fatalf("%d bytes after %d points, at most %d before", len(b), i, most)
+			}
+		}
+	})
+}
+
+// TestStationaryNoiseIsQuiet holds the default border of the models that have
+// one of their own to two points in a thousand of plain noise.
+func TestStationaryNoiseIsQuiet(t *testing.T) {
+	for _, name := range []string{"trend"} {
+		t.Run(name, func(t *testing.T) {
+			loud, scored := 0, 0
+			for seed := range int64(4) {
+				s, rnd := NewScorer(kinds[name](), ScorerConfig{}), rand.New(rand.NewSource(seed))
+				for i := range 6000 {
+					v := s.Step(Point{int64(i) * 15_000, 50 + rnd.NormFloat64()})
+					if i < 1000 || math.IsNaN(v.Score) {
+						continue
+					}
+					scored++
+					if v.Score > 1 {
+						loud++
+					}
+				}
+			}
+			t.Logf("%d of %d", loud, scored)
+			if scored < 18_000 || loud*500 > scored {
+				t.Errorf("%d of %d points score above 1", loud, scored)
+			}
+		})
+	}
 }

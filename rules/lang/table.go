@@ -129,6 +129,13 @@ var Models = []ModelSpec{
 		},
 	},
 	{
+		Name: "trend", For: "leaks and fill-ups", Method: "robust slope of the window, forecast with an interval",
+		Params: []ParamSpec{
+			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the line looks"},
+			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "standard deviations from the line to the border of normal"},
+		},
+	},
+	{
 		Name: "auto", For: "everything else", Method: "a look at the series while it warms up, then one of the above; the series' own past calibrates the score",
 	},
 }
