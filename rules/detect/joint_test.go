@@ -19,6 +19,7 @@ var vectorModels = []struct {
 	{"iforest", func(n int) (VectorModel, error) {
 		return NewIForest(IForestConfig{Trees: 50, Window: 12 * time.Hour, Inputs: n})
 	}},
+	{"lstm", func(n int) (VectorModel, error) { return NewLSTM(LSTMConfig{Lookback: 32, Hidden: 8, Inputs: n}) }},
 }
 
 func newVectorModel(t testing.TB, make func(int) (VectorModel, error), inputs int) VectorModel {

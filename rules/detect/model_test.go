@@ -31,6 +31,7 @@ var kinds = map[string]func() Model{
 	},
 	"trend": func() Model { return must(NewTrend(TrendConfig{Window: time.Hour})) },
 	"auto":  func() Model { return must(NewAuto(AutoConfig{})) },
+	"lstm":  func() Model { return must(NewLSTMAlone(LSTMConfig{Lookback: 16, Hidden: 4})) },
 	"iforest": func() Model {
 		f, err := NewIForest(IForestConfig{Trees: 20, Window: time.Hour, Inputs: 2})
 		if err != nil {

@@ -136,6 +136,13 @@ var Models = []ModelSpec{
 		},
 	},
 	{
+		Name: "lstm", For: "complex shapes in time, of one series or several inputs", Method: "a small recurrent network that is trained on the stream",
+		Params: []ParamSpec{
+			{Name: "lookback", Type: Integer, Default: 64.0, Bounds: &Bounds{Min: 8, Max: 1024}, Help: "through how many points errors are followed back"},
+			{Name: "hidden", Type: Integer, Default: 16.0, Bounds: &Bounds{Min: 1, Max: 128}, Help: "how many cells the network has; time and state grow with its square"},
+		},
+	},
+	{
 		Name: "auto", For: "everything else", Method: "a look at the series while it warms up, then one of the above; the series' own past calibrates the score",
 	},
 }
