@@ -31,7 +31,9 @@ type request struct {
 	series, exLabels remotewrite.LabelSet
 	ex               remotewrite.Exemplar
 	exemplars        []exemplar.Exemplar
-	key              []byte   // KeyV2 of the current series
+	key              []byte              // KeyV2 of the current series
+	last             []remotewrite.Label // labels of the series created last, and their symbols
+	refs, spare      []uint32
 	lasting          []uint32 // 2.0: the request's symbol number -> the ring's, 0 not asked yet
 	seen             metadataSeen
 	items            int // samples, histograms, exemplars so far
@@ -61,6 +63,8 @@ func (r *request) reset(w http.ResponseWriter, req *http.Request) {
 func (r *request) release() {
 	r.w, r.req, r.tx = nil, nil, nil
 	r.dec.Release(keepBytes)
+	clear(r.last[:cap(r.last)]) // they are in raw
+	r.last = r.last[:0]
 	clear(r.exemplars[:cap(r.exemplars)])
 	r.exemplars = r.exemplars[:0]
 	if cap(r.body) > keepBytes {

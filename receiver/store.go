@@ -49,6 +49,7 @@ func (r *request) append() error {
 	if err := d.Reset(r.proto, r.raw); err != nil {
 		return err
 	}
+	r.last = r.last[:0]
 	if r.proto == remotewrite.V2 {
 		r.lasting = append(r.lasting[:0], make([]uint32, d.Symbols())...)
 		r.seen.reset()
@@ -219,6 +220,7 @@ func (r *request) create(s *remotewrite.Series, space tsdbcache.KeySpace, key []
 		return 0, false, err
 	}
 	if err == nil {
+		r.series.Valid = space == tsdbcache.KeyV2 && key != nil // keyV2 has looked
 		err = r.series.Check(r.h.limits.labels(), true)
 	}
 	if err == nil && key == nil && space == tsdbcache.KeyV2 {
@@ -234,13 +236,47 @@ func (r *request) create(s *remotewrite.Series, space tsdbcache.KeySpace, key []
 	// Exemplars alone come from every Prometheus that sends them. They make no
 	// series: one that gets no sample in this request leaves again, and the
 	// ring refuses its exemplars.
-	ref, reason := r.tx.Create(space, key, r.series.Build())
+	ref, reason := r.tx.CreateSymbols(space, key, r.symbols(key))
 	if reason != tsdbcache.Accepted {
 		r.refused.reason(reason, items+s.Exemplars, r.series.String()+": "+reason.String())
 		return 0, false, nil
 	}
 	r.created = append(r.created, createdSeries{ref, r.n})
 	return ref, true, nil
+}
+
+// symbols turns the checked labels of r.series into the ring's symbols. A 2.0
+// key is made of them; else most labels are those of the series before.
+func (r *request) symbols(key []byte) []uint32 {
+	if r.proto == remotewrite.V2 && r.series.AsSent() && 8*len(r.series.Labels) == len(key) { // else the replica label went
+		r.last, r.refs = r.last[:0], r.refs[:0]
+		for ; len(key) >= 4; key = key[4:] {
+			r.refs = append(r.refs, binary.LittleEndian.Uint32(key))
+		}
+		return r.refs
+	}
+	refs, at := r.spare[:0], 0
+	same := func(i int, l remotewrite.Label) bool {
+		return i < len(r.last) && string(r.last[i].Name) == string(l.Name)
+	}
+	for _, l := range r.series.Labels {
+		if !same(at, l) && same(at+1, l) {
+			at++
+		}
+		if !same(at, l) {
+			refs = append(refs, r.tx.Symbol(l.Name), r.tx.Symbol(l.Value))
+			continue
+		}
+		value := r.refs[2*at+1]
+		if string(r.last[at].Value) != string(l.Value) {
+			value = r.tx.Symbol(l.Value)
+		}
+		refs = append(refs, r.refs[2*at], value)
+		at++
+	}
+	r.last = append(r.last[:0], r.series.Labels...)
+	r.refs, r.spare = refs, r.refs
+	return refs
 }
 
 func (r *request) refuse(s *remotewrite.Series, p remotewrite.Problem, what string) error {

@@ -124,6 +124,16 @@ func (tx *Tx) Create(space KeySpace, key []byte, ls labels.Labels) (storage.Seri
 	return tx.create(space, key, refs)
 }
 
+// CreateSymbols is Create for labels as symbols of this transaction: name,
+// value, name, value, ... The caller has seen to it that names ascend and no
+// value is empty.
+func (tx *Tx) CreateSymbols(space KeySpace, key []byte, refs []uint32) (storage.SeriesRef, Reason) {
+	if len(refs) == 0 || len(refs)%2 != 0 {
+		return 0, InvalidLabels
+	}
+	return tx.create(space, key, refs)
+}
+
 // create finds or makes the series with these symbols and gives it the key,
 // if there is one.
 func (tx *Tx) create(space KeySpace, key []byte, refs []uint32) (storage.SeriesRef, Reason) {

@@ -70,10 +70,16 @@ type LabelLimits struct {
 // LabelSet builds the labels of a series; its buffers are reused.
 type LabelSet struct {
 	Labels []Label
+	Valid  bool // all strings are known to be UTF-8
 
 	builder labels.ScratchBuilder
 	built   labels.Labels
+	asSent  bool
 }
+
+// AsSent reports whether Check left the labels as they came: they were in
+// order, and none was empty.
+func (ls *LabelSet) AsSent() bool { return ls.asSent }
 
 // ReadLabels fills ls with the labels of the current series as they came. The
 // error is a *LabelError when only this series is bad, else it ends the request.
@@ -116,14 +122,21 @@ func (ls *LabelSet) Check(limits LabelLimits, needName bool) error {
 	if limits.Count > 0 && len(ls.Labels) > limits.Count {
 		return &LabelError{TooManyLabels, fmt.Sprintf("%d labels in %s, limit is %d", len(ls.Labels), ls, limits.Count)}
 	}
-	cmp := func(a, b Label) int { return bytes.Compare(a.Name, b.Name) }
-	if !slices.IsSortedFunc(ls.Labels, cmp) {
-		slices.SortFunc(ls.Labels, cmp)
+	ls.asSent = true
+	twice := false // maybe
+	for i := 1; i < len(ls.Labels); i++ {
+		c := bytes.Compare(ls.Labels[i-1].Name, ls.Labels[i].Name)
+		twice = twice || c == 0
+		if c > 0 {
+			ls.asSent, twice = false, true
+			slices.SortFunc(ls.Labels, func(a, b Label) int { return bytes.Compare(a.Name, b.Name) })
+			break
+		}
 	}
 	named, empty := !needName, false
 	for i, l := range ls.Labels {
 		switch {
-		case i > 0 && bytes.Equal(l.Name, ls.Labels[i-1].Name):
+		case twice && i > 0 && bytes.Equal(l.Name, ls.Labels[i-1].Name):
 			return &LabelError{DuplicateLabel, fmt.Sprintf("label %s twice in %s", short(l.Name), ls)}
 		case len(l.Name) == 0 && len(l.Value) > 0:
 			return &LabelError{EmptyLabelName, fmt.Sprintf("label without a name in %s", ls)}
@@ -131,12 +144,12 @@ func (ls *LabelSet) Check(limits LabelLimits, needName bool) error {
 			return &LabelError{LabelNameTooLong, fmt.Sprintf("label name of %d bytes, limit is %d: %s", len(l.Name), limits.NameBytes, short(l.Name))}
 		case limits.ValueBytes > 0 && len(l.Value) > limits.ValueBytes:
 			return &LabelError{LabelValueTooLong, fmt.Sprintf("value of label %s has %d bytes, limit is %d", short(l.Name), len(l.Value), limits.ValueBytes)}
-		case !utf8.Valid(l.Name):
+		case !ls.Valid && !utf8.Valid(l.Name):
 			return &LabelError{InvalidUTF8, fmt.Sprintf("label name %s is not UTF-8", short(l.Name))}
 		case len(l.Value) == 0:
 			empty = true
 			continue
-		case !utf8.Valid(l.Value):
+		case !ls.Valid && !utf8.Valid(l.Value):
 			return &LabelError{InvalidUTF8, fmt.Sprintf("value of label %s is not UTF-8: %s", short(l.Name), short(l.Value))}
 		}
 		named = named || string(l.Name) == labels.MetricName
@@ -145,6 +158,7 @@ func (ls *LabelSet) Check(limits LabelLimits, needName bool) error {
 		return &LabelError{MissingName, fmt.Sprintf("no metric name in %s", ls)}
 	}
 	if empty {
+		ls.asSent = false
 		ls.Labels = slices.DeleteFunc(ls.Labels, func(l Label) bool { return len(l.Value) == 0 })
 	}
 	return nil
