@@ -75,6 +75,11 @@ func buildCall(c lang.Call) (detect.Model, error) {
 		return detect.NewTrend(detect.TrendConfig{Window: a.Duration("window"), Threshold: a.Float("threshold")})
 	case "lstm":
 		return detect.NewLSTMAlone(detect.LSTMConfig{Lookback: a.Int("lookback"), Hidden: a.Int("hidden")})
+	case "quantile":
+		return detect.NewQuantile(detect.QuantileConfig{
+			Lower: a.Float("lower"), Upper: a.Float("upper"), Margin: a.Float("margin"),
+			Window: a.Duration("window"), Season: a.Duration("season"),
+		})
 	case "auto":
 		return detect.NewAuto(detect.AutoConfig{})
 	}

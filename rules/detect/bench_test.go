@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math/rand"
+	"runtime"
 	"testing"
 )
 
@@ -34,6 +35,33 @@ func BenchmarkStep(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.ReportMetric(float64(len(state)), "B/series")
+		})
+	}
+}
+
+// BenchmarkHeap measures the memory of a series whose model has seen 2,000 points.
+func BenchmarkHeap(b *testing.B) {
+	for name, fresh := range kinds {
+		b.Run(name, func(b *testing.B) {
+			const series = 32
+			held := make([]*Scorer, series)
+			var before, after runtime.MemStats
+			for b.Loop() {
+				clear(held)
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				for i := range held {
+					held[i] = NewScorer(fresh(), ScorerConfig{})
+					rnd := rand.New(rand.NewSource(int64(i)))
+					for k := range 2000 {
+						held[i].Step(wave(rnd, k))
+					}
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+			}
+			b.ReportMetric((float64(after.HeapAlloc)-float64(before.HeapAlloc))/series, "heap-B/series")
+			runtime.KeepAlive(held)
 		})
 	}
 }

@@ -15,6 +15,7 @@ func TestEveryModelHasASectionInTheDocs(t *testing.T) {
 		must(NewZScore(ZScoreConfig{})), must(NewMAD(MADConfig{})), must(NewSeasonal(SeasonalConfig{})),
 		must(NewHoltWinters(HoltWintersConfig{})), must(NewAuto(AutoConfig{})),
 		must(NewTrend(TrendConfig{})),
+		must(NewQuantile(QuantileConfig{})),
 	} {
 		if !strings.Contains(string(b), "\n## "+m.Name()+"\n") {
 			t.Errorf("docs/models.md has no section on %s", m.Name())

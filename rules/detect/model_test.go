@@ -30,8 +30,15 @@ var kinds = map[string]func() Model{
 		return must(NewHoltWinters(HoltWintersConfig{Season: time.Hour, Multiplicative: true}))
 	},
 	"trend": func() Model { return must(NewTrend(TrendConfig{Window: time.Hour})) },
-	"auto":  func() Model { return must(NewAuto(AutoConfig{})) },
-	"lstm":  func() Model { return must(NewLSTMAlone(LSTMConfig{Lookback: 16, Hidden: 4})) },
+	"quantile": func() Model {
+		return must(NewQuantile(QuantileConfig{Margin: DefaultMargin, Window: time.Hour}))
+	},
+	"quantile by season": func() Model {
+		return must(NewQuantile(QuantileConfig{Margin: DefaultMargin, Season: time.Hour}))
+	},
+	"auto":    func() Model { return must(NewAuto(AutoConfig{})) },
+	"lstm":    func() Model { return must(NewLSTMAlone(LSTMConfig{Lookback: 16, Hidden: 4})) },
+	"discord": func() Model { return must(NewDiscord(DiscordConfig{Length: 20, History: 120})) },
 	"iforest": func() Model {
 		f, err := NewIForest(IForestConfig{Trees: 20, Window: time.Hour, Inputs: 2})
 		if err != nil {
@@ -144,7 +151,7 @@ func TestScoreGrowsWithTheDeviation(t *testing.T) {
 }
 
 func TestScaledSeriesHaveTheSameScores(t *testing.T) {
-	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend"} {
+	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend", "quantile", "quantile by season"} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				a := rapid.Float64Range(0.01, 100).Draw(t, "a")
@@ -263,7 +270,7 @@ func TestStateStaysSmall(t *testing.T) {
 // TestStationaryNoiseIsQuiet holds the default border of the models that have
 // one of their own to two points in a thousand of plain noise.
 func TestStationaryNoiseIsQuiet(t *testing.T) {
-	for _, name := range []string{"trend"} {
+	for _, name := range []string{"trend", "quantile"} {
 		t.Run(name, func(t *testing.T) {
 			loud, scored := 0, 0
 			for seed := range int64(4) {

@@ -143,6 +143,16 @@ var Models = []ModelSpec{
 		},
 	},
 	{
+		Name: "quantile", For: "skewed data", Method: "band between two streaming quantiles",
+		Params: []ParamSpec{
+			{Name: "lower", Type: Fraction, Default: 0.01, Bounds: &Bounds{Max: 0.5, MaxOpen: true}, Help: "quantile below the median"},
+			{Name: "upper", Type: Fraction, Default: 0.99, Bounds: &Bounds{Min: 0.5, Max: 1, MinOpen: true}, Help: "quantile above the median"},
+			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the quantiles look, with a season at least 8 of them"},
+			{Name: "margin", Type: Number, Default: 0.6, Bounds: &Bounds{Max: math.Inf(1), MaxOpen: true}, Help: "how far the border of normal lies beyond a quantile, in its distances from the median"},
+			{Name: "season", Type: Duration, Default: time.Duration(0), Bounds: between(0, 366*day), Help: "length of a season, 0s for none, whose 24 parts have quantiles of their own"},
+		},
+	},
+	{
 		Name: "auto", For: "everything else", Method: "a look at the series while it warms up, then one of the above; the series' own past calibrates the score",
 	},
 }
