@@ -19,6 +19,7 @@ type Config struct {
 	Alerting    []byte   // the alerting section as YAML, in Prometheus's form; nil when absent
 	RemoteWrite []RemoteWrite
 	Receiver    Receiver
+	Web         Web
 	Query       Query
 	Self        Self
 	Remediation Remediation
@@ -83,6 +84,9 @@ type Webhook struct {
 	BearerTokens     []string
 	BearerTokenFiles []string
 }
+
+// Authenticates reports whether the webhook asks for a token of its own.
+func (w Webhook) Authenticates() bool { return len(w.BearerTokens)+len(w.BearerTokenFiles) > 0 }
 
 // Default returns what holds where the file is silent.
 func Default() *Config {

@@ -30,6 +30,9 @@ func Load(file string) (*Config, diag.Problems, error) {
 	absolute(dir, c.RuleFiles)
 	absolute(dir, c.Remediation.PolicyFiles)
 	absolute(dir, c.Remediation.Webhook.BearerTokenFiles)
+	absolute(dir, c.Web.BearerTokenFiles)
+	absolute(dir, c.Web.WriteBearerTokenFiles)
+	absolute(dir, c.Web.QueryBearerTokenFiles)
 	if k := &c.Remediation.Kubernetes.Kubeconfig; *k != "" && !filepath.IsAbs(*k) {
 		*k = filepath.Join(dir, *k)
 	}
@@ -59,6 +62,7 @@ func Parse(file string, text []byte) (*Config, diag.Problems) {
 		"alerting":     func(_, v *yaml.Node) { c.Alerting = r.raw(v, "alerting") },
 		"remote_write": func(_, v *yaml.Node) { c.RemoteWrite = r.remoteWrites(v) },
 		"receiver":     func(_, v *yaml.Node) { r.receiver(v, &c.Receiver) },
+		"web":          func(_, v *yaml.Node) { r.web(v, &c.Web) },
 		"query":        func(_, v *yaml.Node) { r.query(v, &c.Query) },
 		"self_monitor": func(_, v *yaml.Node) { r.self(v, &c.Self) },
 		"remediation":  func(_, v *yaml.Node) { r.remediation(v, &c.Remediation) },

@@ -81,6 +81,7 @@ func (s *server) reload() error {
 		old, new any
 	}{
 		{"receiver", old.Receiver, cfg.Receiver},
+		{"web", old.Web, cfg.Web},
 		{"query", old.Query, cfg.Query},
 		{"remote_write", old.RemoteWrite, cfg.RemoteWrite},
 		{"self_monitor", old.Self, cfg.Self},

@@ -61,9 +61,8 @@ func (s *server) buildRemediation(cfg *config.Config, life *lifecycle) error {
 		return err
 	}
 	hook := cfg.Remediation.Webhook
-	tokens := len(hook.BearerTokens) + len(hook.BearerTokenFiles)
-	if tokens == 0 && !s.authenticated && !s.loopback {
-		return errors.New("the remediation webhook needs authentication: give remediation.webhook.bearer_token_files, or " +
+	if !hook.Authenticates() && !s.guarded() {
+		return errors.New("the remediation webhook needs authentication: give remediation.webhook.bearer_token_files, web.bearer_token_files, or " +
 			"--web.config.file with basic_auth_users or client certificates, or listen on a loopback address only")
 	}
 	var cluster action.Cluster
@@ -74,7 +73,7 @@ func (s *server) buildRemediation(cfg *config.Config, life *lifecycle) error {
 	}
 	s.remediation, err = remediation.Open(remediation.Options{
 		Dir: filepath.Join(s.o.StoragePath, "remediation"), Policies: policies, Cluster: cluster, Query: s.sampleQuery,
-		Tokens: hook.BearerTokens, TokenFiles: hook.BearerTokenFiles, AllowUnauthenticated: tokens == 0, Logger: s.logger.With("part", "remediation"), Registerer: s.reg,
+		Tokens: hook.BearerTokens, TokenFiles: hook.BearerTokenFiles, AllowUnauthenticated: !hook.Authenticates(), Logger: s.logger.With("part", "remediation"), Registerer: s.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot open the remediation: %w", err)

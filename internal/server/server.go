@@ -71,8 +71,8 @@ type server struct {
 	remediation *remediation.Remediator // nil: off
 	externalURL string
 
-	authenticated bool // every client says who it is, by the web configuration
-	loopback      bool // only this machine can connect
+	tokens   *tokens // nil: no client needs a bearer token
+	loopback bool    // only this machine can connect
 
 	ready    atomic.Bool
 	reloads  reloadStatus
@@ -94,12 +94,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	s.cfg.Store(cfg)
 
-	s.authenticated, err = authenticates(o.WebConfigFile)
-	if err != nil {
+	if err := s.checkAuthentication(cfg); err != nil {
 		return err
-	}
-	if err := web.Validate(o.WebConfigFile); o.WebConfigFile != "" && err != nil {
-		return fmt.Errorf("cannot use --web.config.file: %w", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.ListenAddress)
 	if err != nil {
@@ -238,17 +234,18 @@ func (s *server) serve(life *lifecycle, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
-	r := routes{write: write, api: api, reload: s.requestReload, ready: s.ready.Load, registry: s.reg, guarded: s.authenticated || s.loopback}
+	r := routes{write: write, api: api, reload: s.requestReload, ready: s.ready.Load, registry: s.reg, guarded: s.guarded, tokens: s.tokens}
 	if s.remediation != nil {
 		r.webhook, r.remediation = s.remediation.Webhook(), s.remediation.Routes
+		r.webhookAsks = cfg.Remediation.Webhook.Authenticates()
 	}
 	handler, err := r.handler()
 	if err != nil {
 		return err
 	}
 	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
-		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ConnState: newConnections(cfg.Web.MaxConnections, s.reg).state, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 	addresses, systemd := []string{s.o.ListenAddress}, false
 	flags := &web.FlagConfig{WebListenAddresses: &addresses, WebSystemdSocket: &systemd, WebConfigFile: &s.o.WebConfigFile}

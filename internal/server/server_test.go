@@ -18,7 +18,6 @@ import (
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/prompb"
 	"go.uber.org/goleak"
-	"golang.org/x/crypto/bcrypt"
 )
 
 // instance is a whole Chiron inside the test.
@@ -109,17 +108,23 @@ func do(t *testing.T, method, url, body string, header map[string]string) (int, 
 // send writes one sample by remote write 1.0.
 func (i *instance) send(metric string, v float64) {
 	i.t.Helper()
-	req := &prompb.WriteRequest{Timeseries: []prompb.TimeSeries{{
+	body := oneSample(i.t, metric, v)
+	if code, text := do(i.t, http.MethodPost, i.url+"/api/v1/write", body, map[string]string{"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}); code != http.StatusNoContent {
+		i.t.Fatalf("write: %d %s", code, text)
+	}
+}
+
+// oneSample is the body of a request with one sample of now.
+func oneSample(t *testing.T, metric string, v float64) string {
+	t.Helper()
+	b, err := proto.Marshal(&prompb.WriteRequest{Timeseries: []prompb.TimeSeries{{
 		Labels:  []prompb.Label{{Name: "__name__", Value: metric}},
 		Samples: []prompb.Sample{{Value: v, Timestamp: time.Now().UnixMilli()}},
-	}}}
-	b, err := proto.Marshal(req)
+	}}})
 	if err != nil {
-		i.t.Fatal(err)
+		t.Fatal(err)
 	}
-	if code, body := do(i.t, http.MethodPost, i.url+"/api/v1/write", string(snappy.Encode(nil, b)), map[string]string{"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}); code != http.StatusNoContent {
-		i.t.Fatalf("write: %d %s", code, body)
-	}
+	return string(snappy.Encode(nil, b))
 }
 
 // value answers an instant query with one value as text, "" without a result.
@@ -273,40 +278,11 @@ func TestTheWebhookRefusesToBeOpenToTheWorld(t *testing.T) {
 	}
 }
 
-func TestBasicAuthGuardsEverything(t *testing.T) {
-	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	web := filepath.Join(t.TempDir(), "web.yaml")
-	write(t, web, "basic_auth_users: { ada: '"+string(hash)+"' }\n")
-	dir := t.TempDir()
-	o := Options{ListenAddress: freeAddress(t), WebConfigFile: web, StoragePath: dir, CacheMemory: 8 << 20, Logger: slog.New(slog.DiscardHandler)}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, o) }()
-	url := "http://" + o.ListenAddress
-	eventually(t, func() error {
-		code, _ := do(t, http.MethodGet, url+"/-/ready", "", map[string]string{"Authorization": "Basic YWRhOnNlY3JldA=="})
-		return want(fmt.Sprint(code), "200")
-	})
-	for _, path := range []string{"/", "/metrics", "/api/v1/query?query=1", "/debug/pprof/", "/-/reload"} {
-		if code, _ := do(t, http.MethodGet, url+path, "", nil); code != http.StatusUnauthorized {
-			t.Errorf("%s without a password: %d", path, code)
-		}
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	http.DefaultClient.CloseIdleConnections()
-}
-
 func TestProfilesAreNotForEverybody(t *testing.T) {
 	o := Options{ListenAddress: "0.0.0.0:0"}
-	r := routes{guarded: false}
+	r := routes{guarded: func() bool { return false }}
 	rec := &capture{header: http.Header{}}
-	r.profiles().ServeHTTP(rec, nil)
+	r.onlyGuarded("profiles", profiles()).ServeHTTP(rec, nil)
 	if rec.code != http.StatusForbidden {
 		t.Errorf("profiles on %s without authentication: %d", o.ListenAddress, rec.code)
 	}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/url"
-	"os"
 	"strconv"
 
 	"github.com/go-chi/chi/v5"
@@ -15,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
-	"go.yaml.in/yaml/v3"
 )
 
 // routes are the handlers that the process serves.
@@ -27,16 +25,29 @@ type routes struct {
 	reload      func() error     // POST /-/reload
 	ready       func() bool      // GET /-/ready
 	registry    *prometheus.Registry
-	guarded     bool // every request is authenticated, or only this machine can connect
+	tokens      *tokens     // nil: no client needs a bearer token
+	webhookAsks bool        // the webhook asks for a token of its own
+	guarded     func() bool // every request is authenticated, or only this machine can connect
 }
+
+const (
+	writePath   = "/api/v1/write"
+	webhookPath = "/api/v1/alertmanager/webhook"
+)
 
 func (r routes) handler() (http.Handler, error) {
 	requests := promauto.With(r.registry).NewCounterVec(prometheus.CounterOpts{
 		Name: "chiron_http_requests_total", Help: "HTTP requests answered, by route and status.",
 	}, []string{"route", "code"})
 
-	mux := chi.NewRouter()
-	mux.Use(count(requests))
+	root := chi.NewRouter()
+	if r.webhookAsks && r.tokens != nil {
+		r.tokens.own = webhookPath
+	}
+	root.Use(count(requests), r.tokens.guard)
+	// Remote write bounds the time that a body takes itself.
+	root.Handle(writePath, r.write)
+	mux := root.With(afterBody)
 	landing, err := web.NewLandingPage(web.LandingConfig{
 		Name: "Chiron", Description: "Remote write in, anomalies scored as they arrive, Kubernetes healed with care.",
 		Version: version.Info(), Profiling: "false",
@@ -75,23 +86,33 @@ func (r routes) handler() (http.Handler, error) {
 		fmt.Fprintln(w, "reloaded")
 	})
 
-	mux.Handle("/api/v1/write", r.write)
 	if r.webhook != nil {
-		mux.Handle("/api/v1/alertmanager/webhook", r.webhook)
+		webhook := r.webhook
+		if !r.webhookAsks {
+			webhook = r.onlyGuarded("the webhook", webhook)
+		}
+		mux.Handle(webhookPath, webhook)
 		mux.Route("/api/v1/remediation", r.remediation)
 	}
 	mux.Mount("/api/v1", r.api)
-	mux.Mount("/debug/pprof", r.profiles())
-	return mux, nil
+	mux.Mount("/debug/pprof", r.onlyGuarded("profiles", profiles()))
+	return root, nil
 }
 
-// profiles serves pprof where only those who may see it can ask.
-func (r routes) profiles() http.Handler {
-	if !r.guarded {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "profiles need authentication: give --web.config.file with basic_auth_users or client certificates, or listen on a loopback address only", http.StatusForbidden)
-		})
-	}
+// onlyGuarded serves only while those who may use it alone can ask: the web
+// configuration is read at every request, so users can be taken out of it.
+func (r routes) onlyGuarded(what string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !r.guarded() {
+			http.Error(w, "authentication is needed for "+what+": give bearer tokens in the web section, or --web.config.file with basic_auth_users or client certificates, or listen on a loopback address only", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+// profiles serves pprof.
+func profiles() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -143,26 +164,4 @@ func (r *recorder) Flush() { _ = http.NewResponseController(r.ResponseWriter).Fl
 func loopback(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
-}
-
-// authenticates reports whether the web configuration asks every client who it
-// is: by password, or by a certificate that is verified.
-func authenticates(webConfig string) (bool, error) {
-	if webConfig == "" {
-		return false, nil
-	}
-	text, err := os.ReadFile(webConfig)
-	if err != nil {
-		return false, fmt.Errorf("cannot read --web.config.file: %w", err)
-	}
-	var c struct {
-		TLS struct {
-			ClientAuth string `yaml:"client_auth_type"`
-		} `yaml:"tls_server_config"`
-		Users map[string]string `yaml:"basic_auth_users"`
-	}
-	if err := yaml.Unmarshal(text, &c); err != nil {
-		return false, fmt.Errorf("cannot read --web.config.file: %w", err)
-	}
-	return len(c.Users) > 0 || c.TLS.ClientAuth == "RequireAndVerifyClientCert", nil
 }
