@@ -48,7 +48,7 @@ func TestRun(t *testing.T) {
 	for _, want := range []string{
 		"BenchmarkPeers/part=create/proto=1.0/series=1000/side=%s ", "BenchmarkPeers/part=create/proto=2.0/series=1000/side=%s ",
 		"BenchmarkPeers/part=steady/proto=1.0/series=1000/side=%s ", "BenchmarkPeers/part=steady/proto=2.0/series=1000/side=%s ",
-		"BenchmarkPeers/part=query/q=raw-1/series=1000/hours=0.1/side=%s ", "BenchmarkPeers/part=query/q=sum-rate-2000/series=1000/hours=0.1/side=%s ",
+		"BenchmarkPeers/part=query/q=raw-1/encoding=identity/series=1000/hours=0.1/side=%s ", "BenchmarkPeers/part=query/q=sum-rate-2000/encoding=gzip/series=1000/hours=0.1/side=%s ",
 		"BenchmarkPeers/part=stored/series=1000/hours=0.1/side=%s ",
 	} {
 		for _, p := range []string{"chiron", "prometheus"} {

@@ -132,11 +132,18 @@ func (s *server) ask(ctx context.Context, method, path string) error {
 	return errors.Join(err, body.Close())
 }
 
+// open asks for an answer that is not compressed.
 func (s *server) open(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	return s.openAs(ctx, method, path, "identity")
+}
+
+// openAs asks for an answer in an encoding and leaves it as it comes.
+func (s *server) openAs(ctx context.Context, method, path, encoding string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, method, s.base+path, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("Accept-Encoding", encoding)
 	resp, err := (&http.Client{Timeout: 10 * time.Minute}).Do(req)
 	if err != nil {
 		return nil, err
