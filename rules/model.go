@@ -73,6 +73,8 @@ func buildCall(c lang.Call) (detect.Model, error) {
 		return detect.NewAlone(f), nil
 	case "trend":
 		return detect.NewTrend(detect.TrendConfig{Window: a.Duration("window"), Threshold: a.Float("threshold")})
+	case "discord":
+		return detect.NewDiscord(detect.DiscordConfig{Length: a.Int("m"), History: a.Int("history")})
 	case "lstm":
 		return detect.NewLSTMAlone(detect.LSTMConfig{Lookback: a.Int("lookback"), Hidden: a.Int("hidden")})
 	case "quantile":

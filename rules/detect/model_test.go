@@ -151,7 +151,7 @@ func TestScoreGrowsWithTheDeviation(t *testing.T) {
 }
 
 func TestScaledSeriesHaveTheSameScores(t *testing.T) {
-	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend", "quantile", "quantile by season"} {
+	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend", "quantile", "quantile by season", "changepoint"} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				a := rapid.Float64Range(0.01, 100).Draw(t, "a")
@@ -270,7 +270,7 @@ func TestStateStaysSmall(t *testing.T) {
 // TestStationaryNoiseIsQuiet holds the default border of the models that have
 // one of their own to two points in a thousand of plain noise.
 func TestStationaryNoiseIsQuiet(t *testing.T) {
-	for _, name := range []string{"trend", "quantile"} {
+	for _, name := range []string{"trend", "quantile", "changepoint"} {
 		t.Run(name, func(t *testing.T) {
 			loud, scored := 0, 0
 			for seed := range int64(4) {

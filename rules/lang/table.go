@@ -136,6 +136,13 @@ var Models = []ModelSpec{
 		},
 	},
 	{
+		Name: "discord", For: "shapes that have not been seen before, whatever their level and size", Method: "the left matrix profile, slid along point by point",
+		Params: []ParamSpec{
+			{Name: "m", Type: Integer, Default: 50.0, Bounds: &Bounds{Min: 4, Max: 4096}, Help: "points of a shape, about as many as the shortest pattern that repeats"},
+			{Name: "history", Type: Integer, Default: 1024.0, Bounds: &Bounds{Min: 16, Max: 65536}, Help: "points back in which earlier shapes are looked for; four times m when that is more"},
+		},
+	},
+	{
 		Name: "lstm", For: "complex shapes in time, of one series or several inputs", Method: "a small recurrent network that is trained on the stream",
 		Params: []ParamSpec{
 			{Name: "lookback", Type: Integer, Default: 64.0, Bounds: &Bounds{Min: 8, Max: 1024}, Help: "through how many points errors are followed back"},

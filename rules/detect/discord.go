@@ -1,0 +1,316 @@
+package detect
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// DiscordConfig configures a search for discords.
+type DiscordConfig struct {
+	// Length is how many points a shape has: about as many as the shortest
+	// pattern that repeats.
+	Length int
+	// History is how many points back shapes are compared with; it is taken as
+	// four times Length when it is less.
+	History int
+}
+
+// Discord finds shapes that have not been seen before: the distance of the
+// newest shape to the nearest earlier one, level and size apart. That is the
+// left matrix profile, whose peaks are discords (Y. Lu et al., DAMP: accurate
+// time series anomaly detection on trillions of datapoints, KDD 2022), kept up
+// point by point by sliding the products of the newest shape with all earlier
+// ones (C.-C. Yeh et al., Matrix profile I, ICDM 2016). The distance becomes a
+// tail probability of the series' own past.
+//
+// Points are taken at the series' usual distance: missing ones are
+// interpolated, and a shape never spans a gap longer than itself.
+type Discord struct {
+	c DiscordConfig
+
+	x    []float64 // newest points, a ring of History
+	dot  []float64 // product of the newest shape with the one that ends there, about center
+	run  []int32   // points without a long gap up to there, at most Length
+	n    int64     // points taken, interpolated ones included
+	mean []float64 // of the shape that ends there; made of x
+	dev  []float64 // its standard deviation; made of x
+
+	center float64 // that products are about
+	spread float64 // standard deviation of the ring when products were last made
+	since  int     // points since then
+	rhythm float64 // mean milliseconds between points
+	last   Point
+	points int64
+	rare   calibrator
+}
+
+const (
+	discordRemake = 64 // points after which products are made anew, so that errors do not add up
+	// discordFlat is the part of the series' own spread below which a shape
+	// counts as flat: noise that is blown up to full size resembles nothing.
+	discordFlat   = 0.1
+	discordRarity = 1e-3 // tail probability that scores 1
+)
+
+// NewDiscord makes the model.
+func NewDiscord(c DiscordConfig) (*Discord, error) {
+	if c.Length < 4 || c.Length > 4096 {
+		return nil, fmt.Errorf("a shape has 4 to 4096 points, not %d", c.Length)
+	}
+	if c.History < 0 || c.History > 1<<16 {
+		return nil, fmt.Errorf("a history has at most 65536 points, not %d", c.History)
+	}
+	c.History = max(c.History, 4*c.Length)
+	d := &Discord{c: c, rare: prior(), run: make([]int32, c.History)}
+	for _, s := range []*[]float64{&d.x, &d.dot, &d.mean, &d.dev} {
+		*s = make([]float64, c.History)
+	}
+	return d, nil
+}
+
+// Name is discord.
+func (*Discord) Name() string { return "discord" }
+
+// State is ready once there are earlier shapes and distances to compare with.
+func (d *Discord) State() State {
+	switch {
+	case d.points == 0:
+		return Cold
+	case d.rare.total < float64(2*d.c.Length):
+		return Learning
+	}
+	return Ready
+}
+
+func (d *Discord) at(i int64) int { return int(i % int64(d.c.History)) }
+
+// Score judges p as the end of a shape. What is expected is the value at which
+// the nearest earlier shape ended; there is no band.
+func (d *Discord) Score(p Point) Verdict {
+	v := unknown(d.State())
+	if v.State != Ready || p.T <= d.last.T || math.IsNaN(p.V) || d.gap(p.T) > 0 {
+		if v.State == Ready && !math.IsNaN(p.V) { // across a gap no shape is known
+			v.Score, v.Expected = 0, d.last.V
+		}
+		return v
+	}
+	distance, expected, ok := d.nearest(d.bounded(p.V), nil)
+	v.Score, v.Expected = 0, p.V
+	if ok {
+		v.Score, v.Expected = min(d.rare.score(d.deviation(distance))*(logBorder/math.Log(discordRarity)), maxScore), expected
+	}
+	return v
+}
+
+// deviation gives distances, which end at the root of 2, an exponential tail.
+func (d *Discord) deviation(distance float64) float64 { return math.Exp2(8 * distance) }
+
+// bounded keeps squares finite.
+func (d *Discord) bounded(v float64) float64 { return min(max(v, -beyondUse), beyondUse) }
+
+// nearest is the distance of the shape that v would end to the nearest earlier
+// one: the root of 1 minus their correlation, 0 for the same shape. With into
+// it leaves the new products there.
+func (d *Discord) nearest(v float64, into []float64) (distance, expected float64, ok bool) {
+	m := int64(d.c.Length)
+	if d.n < m {
+		return 0, 0, false
+	}
+	mean, dev := d.shape(v)
+	whole := d.run[d.at(d.n-1)] >= int32(m)-1
+	oldest := max(0, d.n+1-int64(d.c.History)) // of the points that stay
+	leaving := d.x[d.at(d.n-m)] - d.center
+	now := v - d.center
+	best := math.Inf(1)
+	floor := discordFlat * d.spread
+	consider := func(j int64, product float64) {
+		k := d.at(j)
+		if into != nil {
+			into[k] = product
+		}
+		if j > d.n-m || !whole || d.run[k] < int32(m) { // they overlap, or span a gap
+			return
+		}
+		a, b := max(dev, floor), max(d.dev[k], floor)
+		if a == 0 || b == 0 {
+			a, b = max(a, 1), max(b, 1)
+		}
+		covariance := product/float64(m) - (mean-d.center)*(d.mean[k]-d.center)
+		// Squared distance of the two shapes, each about its mean and in its
+		// own size, over twice their length.
+		if dd := (dev*dev/(a*a)+d.dev[k]*d.dev[k]/(b*b))/2 - covariance/(a*b); dd < best {
+			best, expected = dd, mean+(d.x[k]-d.mean[k])*a/b
+		}
+	}
+	// From the newest to the oldest, so that into may be d.dot.
+	for j := d.n - 1; j >= max(oldest+m-1, m); j-- { // the point before the oldest is still in its place
+		consider(j, d.dot[d.at(j-1)]+now*(d.x[d.at(j)]-d.center)-leaving*(d.x[d.at(j-m)]-d.center))
+	}
+	if oldest == 0 { // the very first shape has none before it to slide from
+		product := now * (d.x[m-1] - d.center)
+		for i := range m - 1 {
+			product += (d.x[d.at(d.n-m+1+i)] - d.center) * (d.x[i] - d.center)
+		}
+		consider(m-1, product)
+	}
+	if math.IsInf(best, 1) {
+		return 0, 0, false
+	}
+	return math.Sqrt(max(best, 0)), expected, true
+}
+
+// shape is mean and standard deviation of the shape that v would end.
+func (d *Discord) shape(v float64) (mean, dev float64) {
+	m := int64(d.c.Length)
+	sum := v
+	for i := d.n - m + 1; i < d.n; i++ {
+		sum += d.x[d.at(i)]
+	}
+	mean = sum / float64(m)
+	squares := (v - mean) * (v - mean)
+	for i := d.n - m + 1; i < d.n; i++ {
+		e := d.x[d.at(i)] - mean
+		squares += e * e
+	}
+	return mean, math.Sqrt(squares / float64(m))
+}
+
+// gap is how many points are missing between the newest one and t.
+func (d *Discord) gap(t int64) int {
+	if d.rhythm <= 0 {
+		return 0
+	}
+	return int(min(max(math.Round(float64(t-d.last.T)/d.rhythm)-1, 0), 1e6))
+}
+
+// Learn takes p in whatever the weight is: a shape needs all its points.
+func (d *Discord) Learn(p Point, weight float64) {
+	if math.IsNaN(p.V) || d.points > 0 && p.T <= d.last.T || weight <= 0 {
+		return
+	}
+	v := d.bounded(p.V)
+	if d.points > 0 {
+		dt := float64(p.T - d.last.T)
+		missing := d.gap(p.T)
+		if missing >= d.c.Length {
+			d.run[d.at(d.n-1)] = 0 // shapes begin anew
+		} else {
+			for i := range missing {
+				d.take(d.last.V+(v-d.last.V)*float64(i+1)/float64(missing+1), false)
+			}
+		}
+		if d.rhythm == 0 {
+			d.rhythm = dt
+		}
+		d.rhythm += (min(dt, 4*d.rhythm) - d.rhythm) / 16
+	}
+	d.take(v, true)
+	d.last = Point{p.T, v}
+	d.points++
+}
+
+// take appends a value.
+func (d *Discord) take(v float64, real bool) {
+	distance, _, ok := d.nearest(v, d.dot)
+	// While there are few earlier shapes, none is near.
+	if ok && real && d.n >= int64(d.c.History)/2 {
+		d.rare.learn(d.deviation(distance))
+	}
+	k := d.at(d.n)
+	run := int32(1)
+	if d.n > 0 {
+		run = min(d.run[d.at(d.n-1)]+1, int32(d.c.Length))
+	}
+	if d.n >= int64(d.c.Length)-1 {
+		d.mean[k], d.dev[k] = d.shape(v)
+	}
+	d.x[k], d.run[k] = v, run
+	d.n++
+	if d.since++; d.since >= discordRemake {
+		d.remake()
+	}
+}
+
+// remake makes all products from the points, about their mean.
+func (d *Discord) remake() {
+	m := int64(d.c.Length)
+	oldest := max(0, d.n-int64(d.c.History))
+	sum, squares := 0.0, 0.0
+	for i := oldest; i < d.n; i++ {
+		sum += d.x[d.at(i)]
+	}
+	d.center = sum / float64(d.n-oldest)
+	for i := oldest; i < d.n; i++ {
+		e := d.x[d.at(i)] - d.center
+		squares += e * e
+	}
+	d.spread = math.Sqrt(squares / float64(d.n-oldest))
+	d.since = 0
+	for j := oldest + m - 1; j < d.n; j++ {
+		product := 0.0
+		for i := range m {
+			product += (d.x[d.at(j-i)] - d.center) * (d.x[d.at(d.n-1-i)] - d.center)
+		}
+		d.dot[d.at(j)] = product
+	}
+}
+
+const discordVersion = 1
+
+// AppendBinary appends the state.
+func (d *Discord) AppendBinary(b []byte) ([]byte, error) {
+	w := newWriter(b, idDiscord, discordVersion)
+	w.int(d.n)
+	held := d.held()
+	w.floats(d.x[:held])
+	w.floats(d.dot[:held])
+	for _, r := range d.run[:held] {
+		w.int(int64(r))
+	}
+	w.floats([]float64{d.center, d.spread, d.rhythm, d.last.V})
+	w.int(int64(d.since))
+	w.int(d.last.T)
+	w.int(d.points)
+	d.rare.write(w)
+	return w.b, nil
+}
+
+// held is how many places of the ring are in use.
+func (d *Discord) held() int { return int(min(d.n, int64(d.c.History))) }
+
+// UnmarshalBinary restores what AppendBinary wrote for the same configuration.
+func (d *Discord) UnmarshalBinary(b []byte) error {
+	r := newReader(b, idDiscord, discordVersion)
+	if d.n = r.int(); d.n < 0 {
+		return errors.Join(errState, errors.New("a negative number of points"))
+	}
+	held := d.held()
+	r.floats(d.x[:held])
+	r.floats(d.dot[:held])
+	for i := range held {
+		d.run[i] = int32(r.index(d.c.Length + 1)) //nolint:gosec // at most Length
+	}
+	var f [4]float64
+	r.floats(f[:])
+	d.center, d.spread, d.rhythm, d.last.V = f[0], f[1], f[2], f[3]
+	d.since = r.index(discordRemake)
+	d.last.T, d.points = r.int(), r.int()
+	d.rare.read(r)
+	if err := r.done(); err != nil {
+		return err
+	}
+	for i := range held {
+		if math.IsNaN(d.x[i] + d.dot[i] + d.center + d.rhythm) {
+			return errors.Join(errState, errors.New("a number is missing"))
+		}
+	}
+	// Mean and deviation of each shape, as take made them.
+	n := d.n
+	for d.n = max(int64(d.c.Length)-1, n-int64(held)+int64(d.c.Length)-1); d.n < n; d.n++ {
+		k := d.at(d.n)
+		d.mean[k], d.dev[k] = d.shape(d.x[k])
+	}
+	d.n = n
+	return nil
+}
