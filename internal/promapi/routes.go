@@ -90,6 +90,9 @@ func (a *api) router(stock *upstream.API) (http.Handler, error) {
 			if strings.Contains(e.path, "{name}") {
 				h = withName(h)
 			}
+			if e.path == "/query" || e.path == "/query_range" {
+				h = compress(h)
+			}
 		}
 		if e.path != servedBeforeReady {
 			h = a.whenReady(h)
