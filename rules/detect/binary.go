@@ -186,3 +186,9 @@ func (r *reader) text(most int) string {
 	r.b = r.b[n:]
 	return s
 }
+
+// text writes a string that text reads.
+func (w *writer) text(s string) {
+	w.int(int64(len(s)))
+	w.b = append(w.b, s...)
+}

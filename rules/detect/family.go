@@ -46,7 +46,7 @@ type Member struct {
 // MemberVerdict is what a group model thinks of one member.
 type MemberVerdict struct {
 	Key string
-	V   float64 // the member's value; NaN when it is absent
+	V   float64 // what was judged: the member's value, or of presence 1 or 0
 	Verdict
 }
 
