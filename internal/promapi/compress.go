@@ -4,12 +4,25 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"github.com/klauspost/compress/gzip"
 )
 
-var gzippers = sync.Pool{New: func() any { return new(gzipper) }}
+// gzipLevel is the second fastest. Answers of queries are digits that repeat
+// little: against the stock handler's default level it takes half of the CPU
+// time, on noisy gauges for a smaller answer, on rates for one a tenth larger.
+const gzipLevel = 2
 
-// compress answers in gzip where the stock handler would, with a compressor made
-// for the answers of queries. Other encodings stay the stock handler's.
+var gzipWriters = sync.Pool{New: func() any {
+	z, err := gzip.NewWriterLevel(nil, gzipLevel)
+	if err != nil {
+		panic(err) // the level is right
+	}
+	return z
+}}
+
+// compress answers in gzip where the stock handler would, with writers that are
+// used again. Other encodings stay the stock handler's.
 func compress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !wantsGzip(r.Header.Get("Accept-Encoding")) {
@@ -19,12 +32,12 @@ func compress(next http.Handler) http.Handler {
 		r = r.Clone(r.Context())
 		r.Header.Del("Accept-Encoding")
 		w.Header().Set("Content-Encoding", "gzip")
-		g := gzippers.Get().(*gzipper)
-		g.reset(w)
-		next.ServeHTTP(&gzipResponse{w, g}, r)
-		_ = g.Close() // the client has gone: nobody is left to tell
-		g.reset(nil)
-		gzippers.Put(g)
+		z := gzipWriters.Get().(*gzip.Writer)
+		z.Reset(w)
+		next.ServeHTTP(&gzipResponse{w, z}, r)
+		_ = z.Close() // the client has gone: nobody is left to tell
+		z.Reset(nil)
+		gzipWriters.Put(z)
 	})
 }
 
@@ -44,10 +57,10 @@ func wantsGzip(accept string) bool {
 
 type gzipResponse struct {
 	http.ResponseWriter
-	g *gzipper
+	z *gzip.Writer
 }
 
-func (w *gzipResponse) Write(p []byte) (int, error) { return w.g.Write(p) }
+func (w *gzipResponse) Write(p []byte) (int, error) { return w.z.Write(p) }
 
 func (w *gzipResponse) WriteHeader(code int) {
 	w.Header().Del("Content-Length")
