@@ -82,6 +82,8 @@ func buildCall(c lang.Call) (detect.Model, error) {
 			Lower: a.Float("lower"), Upper: a.Float("upper"), Margin: a.Float("margin"),
 			Window: a.Duration("window"), Season: a.Duration("season"),
 		})
+	case "changepoint":
+		return detect.NewChangepoint(detect.ChangepointConfig{Every: a.Duration("every")})
 	case "auto":
 		return detect.NewAuto(detect.AutoConfig{})
 	}

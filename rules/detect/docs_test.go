@@ -16,6 +16,7 @@ func TestEveryModelHasASectionInTheDocs(t *testing.T) {
 		must(NewHoltWinters(HoltWintersConfig{})), must(NewAuto(AutoConfig{})),
 		must(NewTrend(TrendConfig{})),
 		must(NewQuantile(QuantileConfig{})),
+		must(NewChangepoint(ChangepointConfig{})),
 	} {
 		if !strings.Contains(string(b), "\n## "+m.Name()+"\n") {
 			t.Errorf("docs/models.md has no section on %s", m.Name())

@@ -160,6 +160,12 @@ var Models = []ModelSpec{
 		},
 	},
 	{
+		Name: "changepoint", For: "level shifts and changes of the noise, small ones that stay", Method: "Bayesian online changepoint detection",
+		Params: []ParamSpec{
+			{Name: "every", Type: Duration, Default: day, Bounds: windowBounds, Help: "expected time between two changes"},
+		},
+	},
+	{
 		Name: "auto", For: "everything else", Method: "a look at the series while it warms up, then one of the above; the series' own past calibrates the score",
 	},
 }
