@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/golang/snappy"
+
+	"github.com/chironhq/chiron/receiver/remotewrite"
 )
 
 // firstRead is how much is allocated for a body before any of it arrived,
@@ -60,7 +62,21 @@ func (r *request) holdDecoded() bool {
 	if err != nil || int64(n) > r.h.limits.DecompressedBytes || n > 64*len(r.body) {
 		return true
 	}
-	return r.hold(int64(cap(r.body) + max(n, cap(r.raw))))
+	return r.hold(int64(cap(r.body)) + int64(max(n, cap(r.raw)))*decodedFactor)
+}
+
+// What decoding makes of a decompressed byte at most, the byte included: a 2.0
+// symbol of two bytes takes eight in tables, a sample 32. Histograms and
+// exemplars become objects, of these bytes and what they hold.
+const (
+	decodedFactor  = 5
+	histogramBytes = 512
+	exemplarBytes  = 256
+)
+
+// holdObjects holds what the histograms and exemplars of a series become.
+func (r *request) holdObjects(s *remotewrite.Series) bool {
+	return r.hold(r.held + int64(s.Histograms)*histogramBytes + int64(s.Exemplars)*exemplarBytes)
 }
 
 func (r *request) tooLarge() int {

@@ -15,12 +15,13 @@ type Limits struct {
 	// DecompressedBytes is the largest body after Snappy, above it 400, seen
 	// before anything is allocated. 0: 32 MiB.
 	DecompressedBytes int64
-	// InflightBytes is how much the buffers of all requests that have arrived
-	// in part or in full may hold together, above it 429. It is at least what
-	// the largest request needs. 0: 256 MiB, or four of the largest.
+	// InflightBytes is how much all requests that have arrived in part or in
+	// full may hold together, above it 429: their bodies, and five times what
+	// these decompress to. It is at least what the largest request needs. 0:
+	// 256 MiB, or what the largest needs.
 	InflightBytes int64
-	// Samples is the most samples, histograms and exemplars in one request,
-	// above it 413. Senders should send 2000. 0: 500,000.
+	// Samples is the most samples, histograms and exemplars in one request, and
+	// the most series, above it 413. Senders should send 2000. 0: 500,000.
 	Samples int
 	// Concurrency is how many requests are worked on at once. More wait for
 	// QueueWait and are then answered 429. 0: 256.
@@ -75,9 +76,9 @@ func (l Limits) withDefaults() (Limits, error) {
 			*f.value = f.def
 		}
 	}
-	largest := l.CompressedBytes + l.DecompressedBytes
+	largest := l.CompressedBytes + decodedFactor*l.DecompressedBytes
 	if l.InflightBytes == 0 {
-		l.InflightBytes = max(256<<20, 4*largest)
+		l.InflightBytes = max(256<<20, largest)
 	}
 	if l.InflightBytes < largest {
 		return l, fmt.Errorf("limit InflightBytes is %d: a request of the largest size needs %d", l.InflightBytes, largest)

@@ -158,20 +158,20 @@ func TestSlowSenderAndConcurrency(t *testing.T) {
 // kind of answer.
 func TestInflightLimit(t *testing.T) {
 	for _, p := range protocols12 {
-		e := newEnv(t, tsdbcache.Options{}, Limits{CompressedBytes: 100 << 10, DecompressedBytes: 1 << 20, InflightBytes: 2 << 20})
+		e := newEnv(t, tsdbcache.Options{}, Limits{CompressedBytes: 100 << 10, DecompressedBytes: 1 << 20, InflightBytes: 6 << 20})
 		var b remotewrite.Batch
 		for n := range 2000 {
 			b.Series = append(b.Series, float(base, 1, "__name__", "up", "n", fmt.Sprint(n)))
 		}
 		large := encode(p, &b)
 		e.want(e.do(post(t, p, large)), p, 204, 2000, 0, 0)
-		e.h.inflight.Add(2 << 20) // others
+		e.h.inflight.Add(6 << 20) // others
 		a := e.do(post(t, p, large))
 		e.want(a, p, http.StatusTooManyRequests, 0, 0, 0)
-		if a.header.Get("Retry-After") == "" || !strings.Contains(a.text, "hold all of 2097152 bytes") {
+		if a.header.Get("Retry-After") == "" || !strings.Contains(a.text, "hold all of 6291456 bytes") {
 			t.Errorf("%s: %q %v", p, a.text, a.header)
 		}
-		e.h.inflight.Add(-2 << 20)
+		e.h.inflight.Add(-6 << 20)
 		for _, body := range [][]byte{large, nil, []byte("corrupt"), make([]byte, 200<<10), snappyOf(2 << 20), large} {
 			e.do(post(t, p, body))
 		}

@@ -14,7 +14,10 @@ import (
 	"github.com/chironhq/chiron/tsdbcache"
 )
 
-var errTooManySamples = errors.New("too many samples in one request")
+var (
+	errTooManySamples = errors.New("too many samples in one request")
+	errOverloaded     = errors.New("requests under way hold too much")
+)
 
 // store decodes r.raw into one transaction, commits it and answers.
 func (r *request) store() int {
@@ -24,6 +27,8 @@ func (r *request) store() int {
 		switch {
 		case errors.Is(err, errTooManySamples):
 			return r.fail(http.StatusRequestEntityTooLarge, "more than %d samples in one request", r.h.limits.Samples)
+		case errors.Is(err, errOverloaded):
+			return r.overloaded()
 		case errors.Is(err, errNotElected):
 			return r.duplicate()
 		case errors.Is(err, errTooManyClusters):
@@ -56,8 +61,11 @@ func (r *request) append() error {
 	}
 	for r.n = 0; d.Next(); r.n++ {
 		s := d.Series()
-		if r.items += s.Samples + s.Histograms + s.Exemplars; r.items > r.h.limits.Samples {
+		if r.items += s.Samples + s.Histograms + s.Exemplars; r.items > r.h.limits.Samples || r.n >= r.h.limits.Samples {
 			return errTooManySamples
+		}
+		if s.Histograms+s.Exemplars > 0 && !r.holdObjects(s) {
+			return errOverloaded
 		}
 		if r.n == 0 && r.h.ha != nil {
 			if err := r.elect(); err != nil {
