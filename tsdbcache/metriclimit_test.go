@@ -76,3 +76,26 @@ func TestMetricSeriesLimit(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Series that are refused for ever leave a bounded number of symbols behind.
+func TestRefusedSeriesLeaveNoSymbols(t *testing.T) {
+	db := openTest(t, Options{Memory: 1 << 20, MaxSeries: 10})
+	most := 0
+	for round := range 200 {
+		tx := db.Begin()
+		for n := range 2000 {
+			ls := labels.FromStrings("__name__", "up", "id", strconv.Itoa(round*2000+n))
+			if ref, reason := tx.Create(KeyV1, ls.Bytes(nil), ls); reason == Accepted {
+				tx.Float(ref, 0, 1000, 1)
+			}
+		}
+		if _, err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, db.syms.live)
+	}
+	t.Logf("%d symbols at most, of %d made", most, 200*2000)
+	if most > minFresh+5000 || db.series.live != 10 {
+		t.Errorf("%d symbols, %d series", most, db.series.live)
+	}
+}

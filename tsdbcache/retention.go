@@ -135,7 +135,7 @@ func (db *DB) closeIdle() {
 
 // maybeSweep frees what series that left still hold, once it is worth a pass.
 func (db *DB) maybeSweep() {
-	if n := len(db.series.dead); n >= minDead && n >= db.series.live/8 {
+	if n := len(db.series.dead); n >= minDead && n >= db.series.live/8 || db.syms.crowded() {
 		db.sweep()
 	}
 }

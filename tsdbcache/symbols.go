@@ -22,7 +22,9 @@ type symbols struct {
 	next   uint32
 	live   int
 	bytes  int
-	unused int // symbols that no series uses, roughly
+	unused int          // symbols that no series uses, roughly
+	kept   int          // symbols after the last sweep; under DB.mu
+	fresh  atomic.Int64 // symbols made since then
 }
 
 const symbolChunkSize = 1024
@@ -154,6 +156,7 @@ func (s *symbols) put(id uint32, x string) *symbol {
 	}
 	tab.insert(p)
 	s.live++
+	s.fresh.Add(1)
 	s.bytes += len(x)
 	s.next = max(s.next, id+1)
 	return p
@@ -181,6 +184,14 @@ func (s *symbols) rebuild(size int) *symbolTable {
 	s.tab.Store(tab)
 	return tab
 }
+
+// crowded reports whether so many symbols were made that a sweep is due: a
+// series that is refused leaves its symbols behind, and a sender may try for
+// ever. What no series uses is so at most as much as what was kept, or
+// minFresh. DB.mu is held.
+func (s *symbols) crowded() bool { return s.fresh.Load() >= int64(max(minFresh, s.kept)) }
+
+const minFresh = 64 << 10
 
 // sweep drops the symbols that no series uses and no transaction since
 // oldest has seen. DB.mu is held.
@@ -210,7 +221,8 @@ func (s *symbols) sweep(oldest uint64) {
 			dropped++
 		}
 	}
-	s.unused = unused
+	s.unused, s.kept = unused, s.live
+	s.fresh.Store(0)
 	if dropped > 0 {
 		size := 1024
 		for 4*s.live > 2*size {
