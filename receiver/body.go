@@ -71,7 +71,7 @@ func (r *request) holdDecoded() bool {
 const (
 	decodedFactor  = 5
 	histogramBytes = 512
-	exemplarBytes  = 256
+	exemplarBytes  = 512
 )
 
 // holdObjects holds what the histograms and exemplars of a series become.

@@ -52,7 +52,19 @@ type createdSeries struct {
 	n   int
 }
 
-func newRequest(h *Handler) *request { return &request{h: h} }
+func newRequest(h *Handler) *request {
+	r := &request{h: h}
+	r.dec.MaxLabels = h.limits.Labels
+	r.dec.MaxSymbols = max(minSymbols, symbolsPerSample*h.limits.Samples)
+	return r
+}
+
+// A request may have so many symbols: four for each sample that it may have,
+// which no sender comes near.
+const (
+	symbolsPerSample = 4
+	minSymbols       = 10_000
+)
 
 func (r *request) reset(w http.ResponseWriter, req *http.Request) {
 	r.w, r.req, r.proto = w, req, remotewrite.Unknown

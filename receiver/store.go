@@ -196,6 +196,9 @@ func (r *request) resolve(s *remotewrite.Series) (storage.SeriesRef, bool, error
 // keyV2 builds the key of a 2.0 series: its references as the ring's lasting
 // numbers. False means that the series cannot be good.
 func (r *request) keyV2(s *remotewrite.Series) bool {
+	if len(s.Refs) > 2*r.h.limits.Labels {
+		return false
+	}
 	key := slices.Grow(r.key[:0], 4*len(s.Refs))[:4*len(s.Refs)]
 	for i, ref := range s.Refs {
 		if uint64(ref) >= uint64(len(r.lasting)) {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// What a client may take. Remote write has its own limit for bodies.
+// What a client may take where the configuration says nothing. Remote write has
+// its own limit for bodies.
 const (
 	headerTimeout  = 10 * time.Second
 	bodyTimeout    = 30 * time.Second // from the first byte of the request

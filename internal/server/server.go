@@ -6,6 +6,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -244,7 +245,7 @@ func (s *server) serve(life *lifecycle, listener net.Listener) error {
 		return err
 	}
 	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: handler, ReadHeaderTimeout: cmp.Or(cfg.Web.HeaderTimeout, headerTimeout), ReadTimeout: cmp.Or(cfg.Web.BodyTimeout, bodyTimeout), IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ConnState: newConnections(cfg.Web.MaxConnections, s.reg).state, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 	addresses, systemd := []string{s.o.ListenAddress}, false

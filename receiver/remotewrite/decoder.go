@@ -41,6 +41,10 @@ type Series struct {
 //	}
 //	err := d.Err()
 type Decoder struct {
+	// MaxSymbols and MaxLabels bound what is made of a request: more symbols
+	// end it, a series or exemplar with more labels is refused. 0: no limit.
+	MaxSymbols, MaxLabels int
+
 	proto Protocol
 	b     []byte
 	i     int // next top-level field

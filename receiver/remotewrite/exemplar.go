@@ -34,7 +34,7 @@ func (d *Decoder) NextExemplar(e *Exemplar) error {
 		e.Labels, err = d.resolve(e.Labels, e.refs)
 		return err
 	}
-	return nil
+	return d.tooMany(len(e.Labels))
 }
 
 func (d *Decoder) readExemplar(e *Exemplar, b []byte, i int) (err error) {
@@ -51,7 +51,7 @@ func (d *Decoder) readExemplar(e *Exemplar, b []byte, i int) (err error) {
 				break
 			}
 			if _, i, err = message(b, j, wire); err == nil {
-				e.Labels, err = readLabels1(e.Labels, b[at:i])
+				e.Labels, err = readLabels1(e.Labels, b[at:i], d.MaxLabels)
 			}
 		case 2:
 			e.V, i, err = double(b, j, wire)

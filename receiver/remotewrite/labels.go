@@ -90,8 +90,16 @@ func (d *Decoder) ReadLabels(ls *LabelSet) error {
 		ls.Labels, err = d.resolve(ls.Labels, d.s.Refs)
 		return err
 	}
-	if ls.Labels, err = readLabels1(ls.Labels, d.s.Labels); err != nil {
+	if ls.Labels, err = readLabels1(ls.Labels, d.s.Labels, d.MaxLabels); err != nil {
 		return d.fail(d.s.base, "label", err)
+	}
+	return d.tooMany(len(ls.Labels))
+}
+
+// tooMany refuses n labels when they are over the limit.
+func (d *Decoder) tooMany(n int) error {
+	if d.MaxLabels > 0 && n > d.MaxLabels {
+		return &LabelError{TooManyLabels, fmt.Sprintf("more than %d labels", d.MaxLabels)}
 	}
 	return nil
 }
@@ -100,6 +108,9 @@ func (d *Decoder) ReadLabels(ls *LabelSet) error {
 func (d *Decoder) resolve(ls []Label, refs []uint32) ([]Label, error) {
 	if len(refs)%2 != 0 {
 		return ls, &LabelError{OddReferences, fmt.Sprintf("%d label references, not a multiple of two", len(refs))}
+	}
+	if err := d.tooMany(len(refs) / 2); err != nil {
+		return ls, err
 	}
 	for i := 0; i < len(refs); i += 2 {
 		name, ok1 := d.Symbol(refs[i])

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -132,4 +133,46 @@ func TestBadReferences(t *testing.T) {
 	f(BadReference, "abc", 3, 0)
 	f(BadReference, "", 0, 0)
 	f(OddReferences, "abc", 0, 1, 2)
+}
+
+// TestLimitsOfTheDecoder: what is made of a request is bounded: symbols end it,
+// labels refuse their series or exemplar and nothing else.
+func TestLimitsOfTheDecoder(t *testing.T) {
+	many := make([]string, 0, 20)
+	for i := range 10 {
+		many = append(many, string(rune('a'+i)), "x")
+	}
+	var e Encoder
+	body := func(p Protocol, ls, ex labels.Labels) []byte {
+		return e.Encode(nil, p, &Batch{Series: []BatchSeries{{Labels: ls, Samples: []Sample{{T: 1}}, Exemplars: []exemplar.Exemplar{{Labels: ex, Ts: 1}}}}})
+	}
+	for _, p := range []Protocol{V1, V2} {
+		for _, tc := range []struct {
+			limit            int
+			series, exemplar bool // refused
+		}{{9, true, true}, {10, false, false}, {0, false, false}} {
+			d := Decoder{MaxLabels: tc.limit}
+			if err := d.Reset(p, body(p, labels.FromStrings(many...), labels.FromStrings(many...))); err != nil || !d.Next() {
+				t.Fatal(err)
+			}
+			var ls LabelSet
+			var ex Exemplar
+			if err := d.ReadLabels(&ls); (err != nil) != tc.series {
+				t.Errorf("%s, limit %d: %v", p, tc.limit, err)
+			}
+			if err := d.NextExemplar(&ex); (err != nil) != tc.exemplar || d.Err() != nil {
+				t.Errorf("%s, limit %d, exemplar: %v, %v", p, tc.limit, err, d.Err())
+			}
+			if n := max(len(ls.Labels), len(ex.Labels)); tc.limit > 0 && n > tc.limit+1 {
+				t.Errorf("%s: %d labels made", p, n)
+			}
+		}
+	}
+	d := Decoder{MaxSymbols: 5}
+	if err := d.Reset(V2, body(V2, labels.FromStrings(many...), labels.EmptyLabels())); err == nil {
+		t.Error("12 symbols accepted")
+	}
+	if err := d.Reset(V2, body(V2, labels.FromStrings("a", "b"), labels.EmptyLabels())); err != nil {
+		t.Error(err)
+	}
 }

@@ -150,9 +150,10 @@ func (d *Decoder) gatherLabels() {
 	d.s.Labels = d.scratch
 }
 
-// readLabels1 appends the labels of a run of label fields.
-func readLabels1(ls []Label, b []byte) ([]Label, error) {
-	for i := 0; i < len(b); {
+// readLabels1 appends the labels of a run of label fields, and one more than
+// limit at most.
+func readLabels1(ls []Label, b []byte, limit int) ([]Label, error) {
+	for i := 0; i < len(b) && (limit == 0 || len(ls) <= limit); {
 		_, wire, j, err := tagAt(b, i)
 		if err != nil {
 			return ls, err

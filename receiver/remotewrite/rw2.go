@@ -1,6 +1,9 @@
 package remotewrite
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 //	message Request {
 //	  reserved 1 to 3;
@@ -37,11 +40,18 @@ type MetadataRefs struct {
 // readSymbols walks the top level once. Four bytes are kept for a symbol,
 // which takes at least two on the wire.
 func (d *Decoder) readSymbols() error {
+	limit := d.MaxSymbols
+	if limit == 0 {
+		limit = math.MaxInt
+	}
 	for i := 0; i < len(d.b); {
 		at := i
 		if next, ok := shortField(d.b, i, v2Timeseries<<3|wireBytes); ok {
 			i = next
 			continue
+		}
+		if len(d.symbols) > limit {
+			return d.fail(at, "request", errSymbols)
 		}
 		if next, ok := shortField(d.b, i, v2Symbols<<3|wireBytes); ok {
 			d.symbols = append(d.symbols, uint32(i+1)) //nolint:gosec // Reset bounds it

@@ -30,6 +30,7 @@ var (
 	errWireType   = errors.New("illegal wire type")
 	errGroup      = errors.New("unexpected end of group")
 	errPackedTail = errors.New("packed numbers end inside a number")
+	errSymbols    = errors.New("too many symbols")
 	errTooLarge   = errors.New("message larger than 2 GiB")
 )
 
