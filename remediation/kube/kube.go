@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -60,6 +61,7 @@ func New(o Options) (*Cluster, error) {
 }
 
 func fromConfig(cfg *rest.Config) (*Cluster, error) {
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return once{next} })
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a Kubernetes client: %w", err)
