@@ -12,7 +12,7 @@ import (
 // values draws columns as they occur: constants, counters, decimals, noise,
 // special values.
 func drawValues(t *rapid.T, n int) []uint64 {
-	kind := rapid.SampledFrom([]string{"const", "counter", "decimal", "noise", "bits", "special", "sparse"}).Draw(t, "kind")
+	kind := rapid.SampledFrom([]string{"const", "counter", "decimal", "noise", "bits", "special", "sparse", "sum", "walk"}).Draw(t, "kind")
 	out := make([]uint64, n)
 	acc := rapid.Float64Range(-1e6, 1e6).Draw(t, "base")
 	for i := range out {
@@ -25,6 +25,12 @@ func drawValues(t *rapid.T, n int) []uint64 {
 			v = acc
 		case "decimal":
 			v = math.Round(acc*100)/100 + float64(rapid.IntRange(-500, 500).Draw(t, "cent"))/100
+		case "sum":
+			acc += math.Round(rapid.Float64Range(0, 9).Draw(t, "second")*1e6) / 1e6
+			v = acc
+		case "walk":
+			acc += rapid.Float64Range(0.1, 0.2).Draw(t, "step")
+			v = acc
 		case "noise":
 			v = acc * rapid.Float64().Draw(t, "v")
 		case "bits":
@@ -66,6 +72,7 @@ func TestBlockRoundTrip(t *testing.T) {
 		start := packState{
 			t: rapid.Int64Range(-1e12, 1e13).Draw(t, "t"), dt: rapid.Int64Range(0, 1<<32).Draw(t, "dt"),
 			v: rapid.Uint64().Draw(t, "prev"), st: rapid.Int64().Draw(t, "st0"),
+			scale: byte(rapid.IntRange(0, maxScale).Draw(t, "scale")), width: uint8(rapid.IntRange(0, 64).Draw(t, "width")), lo: rapid.Int64Range(-99, 99).Draw(t, "lo"),
 		}
 		n := rapid.IntRange(1, maxBlock).Draw(t, "n")
 		ts, vs, st := drawTimes(t, start.t, n), drawValues(t, n), rapid.SampledFrom([]int64{start.st, 0, math.MaxInt64}).Draw(t, "st")
@@ -73,7 +80,7 @@ func TestBlockRoundTrip(t *testing.T) {
 		b = append(slices.Clone(b), 0xff)
 		var out points
 		s := start
-		rest, err := decodeBlock(b, int(b[1])+1, &s, &out)
+		rest, err := decodeBlock(b, maxBlock, &s, &out)
 		if err != nil || len(rest) != 1 {
 			t.Fatalf("decode: %v, %d bytes left", err, len(rest))
 		}
@@ -116,7 +123,8 @@ func FuzzPackedPage(f *testing.F) {
 	ts, vs := []int64{15000, 30000, 45000}, []uint64{math.Float64bits(1), math.Float64bits(2), math.Float64bits(2.5)}
 	startPacked(pg, ts, vs)
 	_, used := pg.published()
-	b, _ := p.encode(packedState(pg), 7, ts, vs)
+	_, start, _ := readStart(pg, pg[pageHeader:pageHeader+used])
+	b, _ := p.encode(start, 7, ts, vs)
 	copy(pg[pageHeader+used:], b)
 	pg.publish(3, used+len(b))
 	f.Add([]byte(pg))

@@ -23,36 +23,70 @@ func decodePacked(pg page, out *points) (packState, error) {
 	if used > pagePayload {
 		return packState{}, errCorrupt
 	}
-	b := pg[pageHeader : pageHeader+used]
-	if len(b) < 9 {
-		return packState{}, errCorrupt
-	}
-	s := packState{v: binary.LittleEndian.Uint64(b)}
-	dt, k := binary.Uvarint(b[8:])
-	if k <= 0 {
+	b, s, ok := readStart(pg, pg[pageHeader:pageHeader+used])
+	if !ok {
 		return s, errCorrupt
 	}
-	s.dt = int64(dt)
-	s.t = pg.minT() - s.dt
-	b = b[8+k:]
 	for n > 0 {
-		if len(b) < 2 || int(b[1])+1 > n || int(b[1]) >= maxBlock {
-			return s, errCorrupt
-		}
 		var err error
-		count := int(b[1]) + 1
-		if b, err = decodeBlock(b, count, &s, out); err != nil {
+		count := len(out.t)
+		if b, err = decodeBlock(b, n, &s, out); err != nil {
 			return s, err
 		}
-		n -= count
+		n -= len(out.t) - count
 	}
 	return s, nil
 }
 
-// decodeBlock decodes one block of n samples and returns what follows it.
-func decodeBlock(b []byte, n int, s *packState, out *points) ([]byte, error) {
-	head := b[0]
-	b = b[2:]
+// readStart reads what a packed page has before its first block.
+func readStart(pg page, b []byte) ([]byte, packState, bool) {
+	var s packState
+	if len(b) < 2 {
+		return nil, s, false
+	}
+	scale := b[0]
+	b = b[1:]
+	switch {
+	case scale <= maxScale:
+		z, k := binary.Uvarint(b)
+		if k <= 0 {
+			return nil, s, false
+		}
+		s.v, s.scale = math.Float64bits(float64(unzigzag(z))/pow10[scale]), scale
+		b = b[k:]
+	case scale == firstRaw && len(b) >= 8:
+		s.v = binary.LittleEndian.Uint64(b)
+		b = b[8:]
+	default:
+		return nil, s, false
+	}
+	dt, k := binary.Uvarint(b)
+	if k <= 0 {
+		return nil, s, false
+	}
+	s.dt = int64(dt)
+	s.t = pg.minT() - s.dt
+	return b[k:], s, true
+}
+
+// decodeBlock decodes one block of at most limit samples and returns what
+// follows it.
+func decodeBlock(b []byte, limit int, s *packState, out *points) ([]byte, error) {
+	if len(b) == 0 {
+		return nil, errCorrupt
+	}
+	head, n := b[0], rawSamples
+	b = b[1:]
+	if head&flagFull == 0 {
+		if len(b) == 0 {
+			return nil, errCorrupt
+		}
+		n = int(b[0]) + 1
+		b = b[1:]
+	}
+	if n > limit || n > maxBlock {
+		return nil, errCorrupt
+	}
 	if head&flagSTMask != 0 {
 		d, k := binary.Uvarint(b)
 		if k <= 0 {
@@ -64,7 +98,7 @@ func decodeBlock(b []byte, n int, s *packState, out *points) ([]byte, error) {
 	at := len(out.t)
 	var col [maxBlock]int64
 	c := col[:n]
-	b, ok := readColumn(b, int(head>>3)&3, c)
+	b, ok := readColumn(b, int(head>>4)&3, c)
 	if !ok {
 		return nil, errCorrupt
 	}
@@ -78,7 +112,7 @@ func decodeBlock(b []byte, n int, s *packState, out *points) ([]byte, error) {
 	s.t, s.dt = t, dt
 	out.v = grow(out.v, n)
 	vs := out.v[at : at+n]
-	if b, ok = readValues(b, int(head&7), s.v, vs, c); !ok {
+	if b, ok = readValues(b, int(head&codecMask), s, vs, c); !ok {
 		out.t, out.st, out.v = out.t[:at], out.st[:at], out.v[:at]
 		return nil, errCorrupt
 	}
@@ -100,21 +134,11 @@ func readColumn(b []byte, form int, c []int64) ([]byte, bool) {
 		clear(c)
 		return b, true
 	case colPacked:
-		z, k := binary.Uvarint(b)
-		if k <= 0 || len(b) <= k || b[k] > 64 {
+		lo, width, b, ok := readFrame(b)
+		if !ok {
 			return nil, false
 		}
-		lo, width := unzigzag(z), uint(b[k])
-		b = b[k+1:]
-		size := bytesFor(len(c), width)
-		if len(b) < size {
-			return nil, false
-		}
-		r := bitReader{b: b[:size]}
-		for i := range c {
-			c[i] = lo + int64(r.get(width))
-		}
-		return b[size:], true
+		return readFields(b, lo, width, c)
 	case colSparse:
 		if len(b) < 1 {
 			return nil, false
@@ -138,8 +162,31 @@ func readColumn(b []byte, form int, c []int64) ([]byte, bool) {
 	return nil, false
 }
 
+// readFrame reads least value and width of a packed column.
+func readFrame(b []byte) (lo int64, width uint, rest []byte, ok bool) {
+	z, k := binary.Uvarint(b)
+	if k <= 0 || len(b) <= k || b[k] > 64 {
+		return 0, 0, nil, false
+	}
+	width = uint(b[k])
+	return unzigzag(z) << frameShift(width), width, b[k+1:], true
+}
+
+func readFields(b []byte, lo int64, width uint, c []int64) ([]byte, bool) {
+	size := bytesFor(len(c), width)
+	if len(b) < size {
+		return nil, false
+	}
+	r := bitReader{b: b[:size]}
+	for i := range c {
+		c[i] = lo + int64(r.get(width))
+	}
+	return b[size:], true
+}
+
 // readValues decodes the value part of a block into vs; c is scratch space.
-func readValues(b []byte, codec int, prev uint64, vs []uint64, c []int64) ([]byte, bool) {
+func readValues(b []byte, codec int, s *packState, vs []uint64, c []int64) ([]byte, bool) {
+	prev, n, ok := s.v, 0, false
 	switch codec {
 	case valConst:
 		for i := range vs {
@@ -155,47 +202,104 @@ func readValues(b []byte, codec int, prev uint64, vs []uint64, c []int64) ([]byt
 		}
 		return b[8*len(vs):], true
 	case valXOR:
-		n, ok := readXOR(b, prev, vs)
-		if !ok {
+		if n, ok = readXOR(b, prev, vs); !ok {
 			return nil, false
 		}
 		return b[n:], true
 	case valWindow:
-		n, ok := readWindow(b, prev, vs)
-		if !ok {
+		if n, ok = readWindow(b, prev, vs); !ok {
 			return nil, false
 		}
 		return b[n:], true
+	case valBitSteps, valBitLevels:
+		if b, ok = readColumn(b, colPacked, c); !ok {
+			return nil, false
+		}
+		for i := range vs {
+			vs[i] = prev + uint64(c[i])
+			if codec == valBitSteps {
+				prev = vs[i]
+			}
+		}
+		return b, true
+	case valNear:
+		return readNear(b, prev, vs, c)
 	case valSteps, valSparse, valLevels:
 		if len(b) < 1 || b[0]&15 > maxScale {
 			return nil, false
 		}
-		k, shift := int(b[0]&15), b[0]>>4
-		form := colPacked
-		if codec == valSparse {
-			form = colSparse
-		}
-		b, ok := readColumn(b[1:], form, c)
-		if !ok {
+		s.scale = b[0]
+		b = b[1:]
+	case valAgain, valStepsOn, valSparseOn:
+	default:
+		return nil, false
+	}
+	switch codec {
+	case valSteps, valStepsOn:
+		var lo int64
+		var width uint
+		if lo, width, b, ok = readFrame(b); !ok {
 			return nil, false
 		}
-		m, ok := scaled(prev, k)
-		if !ok {
-			m = 0
-		}
-		div := pow10[k]
-		for i := range vs {
-			x := m + c[i]<<shift
-			if codec != valLevels {
-				m = x
-			}
-			if k == 0 {
-				vs[i] = math.Float64bits(float64(x))
-			} else {
-				vs[i] = math.Float64bits(float64(x) / div)
-			}
-		}
-		return b, true
+		s.lo, s.width = lo, uint8(width)
+		b, ok = readFields(b, lo, width, c)
+	case valAgain:
+		b, ok = readFields(b, s.lo, uint(s.width), c)
+	case valSparse, valSparseOn:
+		b, ok = readColumn(b, colSparse, c)
+	default:
+		b, ok = readColumn(b, colPacked, c)
 	}
-	return nil, false
+	if !ok {
+		return nil, false
+	}
+	unscale(vs, c, prev, s.scale, codec == valLevels)
+	return b, true
+}
+
+// unscale turns steps between scaled values, or their levels, into values.
+func unscale(vs []uint64, c []int64, prev uint64, scale byte, levels bool) {
+	k, shift := int(scale&15), scale>>4
+	m, ok := scaled(prev, k)
+	if !ok {
+		m = 0
+	}
+	div := pow10[k]
+	for i := range vs {
+		x := m + c[i]<<shift
+		if !levels {
+			m = x
+		}
+		if k == 0 {
+			vs[i] = math.Float64bits(float64(x))
+		} else {
+			vs[i] = math.Float64bits(float64(x) / div)
+		}
+	}
+}
+
+func readNear(b []byte, prev uint64, vs []uint64, c []int64) ([]byte, bool) {
+	if len(b) < 1 || b[0] > maxScale {
+		return nil, false
+	}
+	k := int(b[0])
+	b, ok := readColumn(b[1:], colPacked, c)
+	if !ok {
+		return nil, false
+	}
+	m, _, ok := near(prev, k)
+	if !ok {
+		m = 0
+	}
+	for i := range vs {
+		m += c[i]
+		vs[i] = math.Float64bits(float64(m) / pow10[k])
+	}
+	if b, ok = readColumn(b, colPacked, c); !ok {
+		return nil, false
+	}
+	for i := range vs {
+		vs[i] += uint64(c[i])
+	}
+	return b, true
 }

@@ -223,7 +223,7 @@ func TestOpenErrors(t *testing.T) {
 	f("negative limit", Options{Retention: -1})
 	f("free disk space or give the ring less memory", Options{Dir: t.TempDir(), Memory: 900 << 30})
 	f("it is not a page file", Options{Dir: write(t.TempDir(), pagesFile, bytes.Repeat([]byte("x"), 4096))})
-	f("version 9 with pages of 256 bytes, this program knows version 1", Options{Dir: write(t.TempDir(), pagesFile, append([]byte(pagesMagic+"\x09\x00\x00\x00\x00\x01\x00\x00"), make([]byte, 4096)...))})
+	f("version 9 with pages of 256 bytes, this program knows version 2", Options{Dir: write(t.TempDir(), pagesFile, append([]byte(pagesMagic+"\x09\x00\x00\x00\x00\x01\x00\x00"), make([]byte, 4096)...))})
 	f(`version "9999" is not "0001"`, Options{Dir: write(t.TempDir(), seriesFile, []byte("CHSL9999"))})
 }
 

@@ -17,7 +17,8 @@ import (
 //	12 u32 pub      samples<<16 | payload bytes, stored last, atomically
 //	16 i64 minT     milliseconds
 //	24 u32 span     newest time - minT
-//	28 u32 crc      of everything before it and the published payload
+//	28 u32 crc      of everything before it and the payload, once closed;
+//	                while a packed page is open, its newest interval
 //	32 payload
 //
 // A store into the payload comes before the store of pub, so a killed process

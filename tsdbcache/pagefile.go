@@ -15,7 +15,7 @@ import (
 // i64 the newest time of those.
 const (
 	pagesMagic   = "CHIRONPG"
-	pagesVersion = 1
+	pagesVersion = 2
 )
 
 func (a *arena) writeHeader() {

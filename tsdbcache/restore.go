@@ -136,7 +136,8 @@ func (db *DB) restoreNewest(e *entry, dec *points) {
 	}
 	e.lastV = s.v
 	if !pg.closed() && keepsOpen(pg) {
-		writeTrailer(pg, s)
+		_, used := pg.published()
+		writeTrailer(pg, used, s)
 		e.open = last
 	}
 }

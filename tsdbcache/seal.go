@@ -5,11 +5,24 @@ import (
 	"math"
 )
 
-// While a packed page is open its last bytes remember what the next block
-// continues from; the newest time is in the header.
+// While a packed page is open it remembers what the next block continues from.
+// The newest time is in the header, the newest interval where the checksum
+// will be; the rest is in the last bytes, if there is room:
 //
-//	-20 u64 newest value   -12 i64 start time   -4 u32 newest interval
-const packTrailer = 20
+//	-26 i64 least value and   -18 u8 width of the newest steps   -17 u8 scale
+//	-16 u64 newest value   -8 i64 start time
+//
+// or, with less room, in a shorter form that not every state has:
+//
+//	-13 u8 1   -12 u8 width   -11 u8 scale   -10 i16 least value   -8 u64 newest value
+//
+// Without either the page is decoded to know.
+const (
+	packTrailer  = 26
+	shortTrailer = 13
+	minRoom      = 8 // below which a page takes no further block
+	packInterval = 28
+)
 
 // seal moves the raw samples of a series into its packed page, or pages. A
 // kill in the middle leaves some samples in both places; recovery tells by
@@ -57,38 +70,58 @@ func startPacked(pg page, ts []int64, vs []uint64) {
 	if len(ts) > 1 {
 		dt = uint64(ts[1] - ts[0])
 	}
-	binary.LittleEndian.PutUint64(pg[pageHeader:], vs[0])
-	k := binary.PutUvarint(pg[pageHeader+8:], dt)
+	b := append(pg[pageHeader:pageHeader], firstRaw)
+	for k := range maxScale + 1 {
+		if m, ok := scaled(vs[0], k); ok && varintLen(zigzag(m)) < 8 {
+			b[0] = byte(k)
+			b = binary.AppendUvarint(b, zigzag(m))
+			break
+		}
+	}
+	if b[0] == firstRaw {
+		b = binary.LittleEndian.AppendUint64(b, vs[0])
+	}
+	b = binary.AppendUvarint(b, dt)
 	pg.setTimes(ts[0], ts[0])
-	pg.publish(0, 8+k)
+	pg.publish(0, len(b))
 }
 
 // packedState is what the next block of an open packed page continues from.
-func packedState(pg page) packState {
-	if n, _ := pg.published(); n == 0 {
-		dt, _ := binary.Uvarint(pg[pageHeader+8:])
-		return packState{t: pg.minT() - int64(dt), dt: int64(dt), v: binary.LittleEndian.Uint64(pg[pageHeader:])}
+func (db *DB) packedState(pg page) packState {
+	n, used := pg.published()
+	if n == 0 {
+		_, s, _ := readStart(pg, pg[pageHeader:pageHeader+used])
+		return s
 	}
-	return packState{
-		t:  pg.maxT(),
-		v:  binary.LittleEndian.Uint64(pg[pageSize-20:]),
-		st: int64(binary.LittleEndian.Uint64(pg[pageSize-12:])),
-		dt: int64(binary.LittleEndian.Uint32(pg[pageSize-4:])),
+	end := pg[pageSize-packTrailer:]
+	s := packState{t: pg.maxT(), dt: int64(*pg.u32(packInterval))}
+	switch room := pagePayload - used; {
+	case room >= packTrailer:
+		s.lo, s.width, s.scale = int64(binary.LittleEndian.Uint64(end)), end[8], end[9]
+		s.v, s.st = binary.LittleEndian.Uint64(end[10:]), int64(binary.LittleEndian.Uint64(end[18:]))
+		return s
+	case room >= shortTrailer && pg[pageSize-shortTrailer] == 1:
+		end = end[packTrailer-shortTrailer:]
+		s.width, s.scale, s.lo = end[1], end[2], int64(int16(binary.LittleEndian.Uint16(end[3:])))
+		s.v = binary.LittleEndian.Uint64(end[5:])
+		return s
 	}
+	db.pack.dec.reset()
+	s, _ = decodePacked(pg, &db.pack.dec)
+	return s
 }
 
-// keepsOpen reports whether another block may go into the page. The trailer
-// is written only if so.
+// keepsOpen reports whether another block may go into the page.
 func keepsOpen(pg page) bool {
 	_, used := pg.published()
-	return pagePayload-used >= packTrailer
+	return pagePayload-used >= minRoom
 }
 
 // sealInto packs as many samples as fit behind what the page has and returns
 // their number. 0: the page is full.
 func (db *DB) sealInto(pg page, st int64, ts []int64, vs []uint64) int {
 	count, used := pg.published()
-	s := packedState(pg)
+	s := db.packedState(pg)
 	room := pagePayload - used
 	n := len(ts)
 	for n > 0 && ts[n-1]-pg.minT() > math.MaxUint32 {
@@ -110,19 +143,31 @@ func (db *DB) sealInto(pg page, st int64, ts []int64, vs []uint64) int {
 	}
 	copy(pg[pageHeader+used:], b)
 	used += len(b)
-	if pagePayload-used >= packTrailer {
-		// Intervals fit: all times of a page are within 32 bits.
-		writeTrailer(pg, after)
-	}
+	writeTrailer(pg, used, after)
 	pg.setTimes(pg.minT(), after.t)
 	pg.publish(count+n, used)
 	return n
 }
 
-func writeTrailer(pg page, s packState) {
-	binary.LittleEndian.PutUint64(pg[pageSize-20:], s.v)
-	binary.LittleEndian.PutUint64(pg[pageSize-12:], uint64(s.st))
-	binary.LittleEndian.PutUint32(pg[pageSize-4:], uint32(s.dt))
+// writeTrailer notes the state of an open page. Intervals fit: all times of a
+// page are within 32 bits.
+func writeTrailer(pg page, used int, s packState) {
+	*pg.u32(packInterval) = uint32(s.dt)
+	end := pg[pageSize-packTrailer:]
+	switch room := pagePayload - used; {
+	case room >= packTrailer:
+		binary.LittleEndian.PutUint64(end, uint64(s.lo))
+		end[8], end[9] = s.width, s.scale
+		binary.LittleEndian.PutUint64(end[10:], s.v)
+		binary.LittleEndian.PutUint64(end[18:], uint64(s.st))
+	case room >= shortTrailer:
+		end = end[packTrailer-shortTrailer:]
+		if end[0] = 0; s.st == 0 && s.lo == int64(int16(s.lo)) {
+			end[0], end[1], end[2] = 1, s.width, s.scale
+			binary.LittleEndian.PutUint16(end[3:], uint16(s.lo))
+			binary.LittleEndian.PutUint64(end[5:], s.v)
+		}
+	}
 }
 
 // closeSeries seals and closes everything of a series, so that all its pages

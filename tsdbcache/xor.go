@@ -61,15 +61,26 @@ func readXOR(b []byte, prev uint64, out []uint64) (int, bool) {
 // zeros, six bits of width - 1, then a 0 bit for the value before or a 1 bit
 // and the bits inside the window. Noise takes fewer bytes this way.
 
+func windowOf(all uint64) (trail, width uint) {
+	trail = uint(bits.TrailingZeros64(all | 1<<63))
+	lead := uint(bits.LeadingZeros64(all | 1))
+	return trail, max(64-lead-trail, 1)
+}
+
+// windowSize foretells the bytes of n values of which same are as the one
+// before; all has every bit that changes.
+func windowSize(all uint64, n, same int) int {
+	_, width := windowOf(all)
+	return (12 + n + (n-same)*int(width) + 7) / 8
+}
+
 func appendWindow(b []byte, prev uint64, vs []uint64) []byte {
 	all, p := uint64(0), prev
 	for _, v := range vs {
 		all |= v ^ p
 		p = v
 	}
-	trail := uint(bits.TrailingZeros64(all | 1<<63))
-	lead := uint(bits.LeadingZeros64(all | 1))
-	width := max(64-lead-trail, 1)
+	trail, width := windowOf(all)
 	w := bitWriter{b: b}
 	w.put(uint64(trail), 6)
 	w.put(uint64(width-1), 6)
