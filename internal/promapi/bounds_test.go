@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 	"go.uber.org/goleak"
 
@@ -48,9 +49,9 @@ func newSlowBed(t *testing.T, e upstream.EngineOptions, r prometheus.Registerer)
 	return newBed(t, func(o *Options) { o.Store, o.Engine, o.Registerer = store, engine, r }), store
 }
 
-func newEngine(t *testing.T, e upstream.EngineOptions) *promql.Engine {
+func newEngine(t *testing.T, e upstream.EngineOptions) *upstream.Engine {
 	t.Helper()
-	engine, err := upstream.NewEngine(e)
+	engine, err := upstream.NewQueryEngine(e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +155,124 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
+// endlessStore has series without end, so that a query over it ends only by
+// its context.
+type endlessStore struct {
+	testStore
+	read chan struct{} // receives when series are being read
+}
+
+type endlessQuerier struct {
+	storage.Querier
+	read chan struct{}
+}
+
+type endlessSet struct {
+	storage.SeriesSet
+	read chan struct{}
+}
+
+func (s endlessStore) Querier(mint, maxt int64) (storage.Querier, error) {
+	q, err := s.testStore.Querier(mint, maxt)
+	return endlessQuerier{q, s.read}, err
+}
+
+func (q endlessQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
+	set := q.Querier.Select(ctx, sorted, hints, ms...)
+	set.Next() // there is one, and At gives it again and again
+	return endlessSet{set, q.read}
+}
+
+func (s endlessSet) Next() bool {
+	select {
+	case s.read <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// TestHangUpWhileReading: a query that is reading series, by either way through
+// the engine, ends when its client hangs up or its time is over, and the
+// engine's count of running queries goes back to zero.
+func TestHangUpWhileReading(t *testing.T) {
+	long := []string{"topk(1, up)", "-up"} // not known to the short way
+	for _, query := range append(long, "up", "sum(up)", "sum by (job)(rate(up[1m]))", "avg_over_time(up[5m])", "up or up") {
+		r := prometheus.NewRegistry()
+		store := endlessStore{openStore(t), make(chan struct{}, 1)}
+		engine := newEngine(t, upstream.EngineOptions{Registerer: r})
+		b := newBed(t, func(o *Options) { o.Store, o.Engine = store, engine })
+		fill(t, b.store)
+
+		ended := make(chan struct{})
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			defer close(ended)
+			b.router.ServeHTTP(w, req)
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		running := make(chan float64, 1)
+		go func() {
+			<-store.read
+			running <- gauge(t, r, "prometheus_engine_queries")
+			cancel()
+		}()
+		target := server.URL + "/api/v1/query_range?" + form("query", query, "start", "1767225600", "end", "1767225900", "step", "15")
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := server.Client().Do(req); err == nil {
+			resp.Body.Close()
+			t.Errorf("%s: answered %s", query, resp.Status)
+		}
+		<-ended
+		server.Close()
+		if before, after := <-running, gauge(t, r, "prometheus_engine_queries"); before != 1 || after != 0 {
+			t.Errorf("%s: %v queries were running, and %v after the client was gone", query, before, after)
+		}
+		late := b.get(t, "/query_range", "query", query, "start", "1767225600", "end", "1767225900", "step", "15", "timeout", "10ms")
+		if slices.Contains(long, query) {
+			refusal(t, late, 422, "execution") // the engine's word while it lists series
+		} else {
+			refusal(t, late, 503, "timeout")
+		}
+	}
+}
+
+func gauge(t *testing.T, r *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Error(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Errorf("no metric %s", name)
+	return -1
+}
+
+// TestMaxSamples: the limit is on the samples that a query holds at once. A
+// range query over three series holds 3 x 21 points, a rate over the four
+// samples of a minute those beside them.
 func TestMaxSamples(t *testing.T) {
+	for _, c := range []struct {
+		query       string
+		limit, code int
+	}{
+		{"up", 62, 422}, {"up", 63, 200},
+		{"sum(up)", 62, 422}, {"sum(up)", 63, 200},
+		{"rate(http_requests_total[1m])", 20, 422}, {"rate(http_requests_total[1m])", 25, 200},
+		{"topk(1, up)", 62, 422},
+	} {
+		b := newBed(t, func(o *Options) { o.Engine = newEngine(t, upstream.EngineOptions{MaxSamples: c.limit}) })
+		fill(t, b.store)
+		a := b.get(t, "/query_range", "query", c.query, "start", "1767225600", "end", "1767225900", "step", "15")
+		if a.code != c.code || a.code != 200 && !strings.Contains(a.body, "too many samples") {
+			t.Errorf("%s with a limit of %d samples: %d %s", c.query, c.limit, a.code, a.body)
+		}
+	}
 	for _, c := range []struct{ limit, code int }{{2, 422}, {3, 200}, {4, 200}} {
 		b := newBed(t, func(o *Options) { o.Engine = newEngine(t, upstream.EngineOptions{MaxSamples: c.limit}) })
 		fill(t, b.store)

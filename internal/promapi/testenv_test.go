@@ -18,7 +18,6 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/metadata"
-	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/tsdbutil"
 
@@ -31,7 +30,7 @@ const base = 1767225600
 // bed is the API over a store, mounted as the server mounts it.
 type bed struct {
 	store  testStore
-	engine *promql.Engine
+	engine *upstream.Engine
 	router http.Handler
 }
 
@@ -42,7 +41,7 @@ type testStore interface {
 
 func newBed(t testing.TB, change ...func(*Options)) *bed {
 	t.Helper()
-	engine, err := upstream.NewEngine(upstream.EngineOptions{})
+	engine, err := upstream.NewQueryEngine(upstream.EngineOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
