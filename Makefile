@@ -59,6 +59,10 @@ lint: tools-lint ## gofmt and golangci-lint, go vet in it
 	@files=$$(gofmt -l $$(go list -f '{{.Dir}}' $(PKG))); test -z "$$files" || { printf 'not formatted; run make fmt:\n%s\n' "$$files" >&2; exit 1; }
 	$(TOOLS)/bin/golangci-lint run --timeout 30m $(PKG)
 
+.PHONY: vuln
+vuln: tools-vuln ## known vulnerabilities in what is called; asks vuln.go.dev, or GOVULNDB
+	$(TOOLS)/bin/govulncheck $(if $(GOVULNDB),-db $(GOVULNDB)) $(PKG)
+
 .PHONY: fmt
 fmt: tools-lint ## format all Go files
 	$(TOOLS)/bin/golangci-lint fmt $(PKG)
@@ -105,8 +109,8 @@ bench-peers: build ## Chiron, Prometheus and VictoriaMetrics side by side: PEERS
 tools: ## real peers and development tools, built from the Go module proxy into .tools
 	@tools/build
 
-.PHONY: tools-prom tools-kube tools-lint
-tools-prom tools-kube tools-lint: tools-%:
+.PHONY: tools-prom tools-kube tools-lint tools-vuln
+tools-prom tools-kube tools-lint tools-vuln: tools-%:
 	@tools/build $*
 
 .PHONY: clean
