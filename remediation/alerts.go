@@ -3,6 +3,7 @@ package remediation
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,10 +19,6 @@ const OriginLabel = "remediation_origin"
 // runs for the periods that begin. Alerts are taken in the order of their labels
 // and times, so the order of the message does not matter.
 func (e *engine) delivered(now time.Time, d *webhook.Delivery) {
-	type keyed struct {
-		key   string
-		alert webhook.Alert
-	}
 	alerts := make([]keyed, len(d.Alerts))
 	for i, a := range d.Alerts {
 		alerts[i] = keyed{alertKey(a.Labels), a}
@@ -34,6 +31,7 @@ func (e *engine) delivered(now time.Time, d *webhook.Delivery) {
 		e.out = append(e.out, Count{"truncated", int(min(d.Truncated, 1<<30))})
 	}
 	changed := map[string]bool{}
+	joined := joins{}
 	for _, a := range alerts {
 		if a.alert.Labels[OriginLabel] != "" {
 			e.out = append(e.out, Count{string(seenSelf), 1})
@@ -45,13 +43,38 @@ func (e *engine) delivered(now time.Time, d *webhook.Delivery) {
 		changed[a.key] = true
 		if what == seenNew {
 			e.remember(now)
-			e.decide(now, ep, a.alert)
+			e.decide(now, ep, a, joined)
 		}
 	}
+	e.record(now, joined)
 	for i, a := range alerts {
 		if changed[a.key] && (i == 0 || alerts[i-1].key != a.key) {
 			e.out = append(e.out, SaveEpisode{a.key, e.episodes[a.key]})
 		}
+	}
+}
+
+// keyed is an alert with the identity of its labels.
+type keyed struct {
+	key   string
+	alert webhook.Alert
+}
+
+// joins are the alerts of one message by the open run that they have joined.
+type joins map[uint64][]string
+
+// record puts each run that was joined on record once, however many alerts the
+// message had for it.
+func (e *engine) record(now time.Time, joined joins) {
+	for _, id := range slices.Sorted(maps.Keys(joined)) {
+		r, keys := e.runs[id], joined[id]
+		text := "joined by " + keys[0]
+		if n := len(keys) - 1; n > 0 {
+			text += fmt.Sprintf(" and %d more", n)
+		}
+		r.UpdatedAt = now
+		r.Timeline = append(r.Timeline, Entry{now, r.Phase, text})
+		e.save(r)
 	}
 }
 
@@ -72,20 +95,21 @@ func (e *engine) storm(now time.Time, recent []time.Time) {
 }
 
 // decide opens or joins one run for each policy that the alert matches.
-func (e *engine) decide(now time.Time, ep *Episode, a webhook.Alert) {
+func (e *engine) decide(now time.Time, ep *Episode, a keyed, joined joins) {
 	ep.Decided = true
 	for _, p := range e.policies.Policies {
-		if !p.Matches(a.Labels) {
+		if !p.Matches(a.alert.Labels) {
 			continue
 		}
 		if ep.Runs == nil {
 			ep.Runs = map[string]uint64{}
 		}
-		ep.Runs[p.Name] = e.open(now, p, a).ID
+		ep.Runs[p.Name] = e.open(now, p, a, joined).ID
 	}
 }
 
-func (e *engine) open(now time.Time, p *policy.Policy, a webhook.Alert) *Run {
+func (e *engine) open(now time.Time, p *policy.Policy, k keyed, joined joins) *Run {
+	a := k.alert
 	ns, name, err := p.Target.Expand(policy.Values{Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt})
 	ref := AlertRef{a.Labels, a.StartsAt}
 	object := action.Object{Kind: p.Target.Kind, Namespace: ns, Name: name}
@@ -93,9 +117,7 @@ func (e *engine) open(now time.Time, p *policy.Policy, a webhook.Alert) *Run {
 	if err == nil && !stale {
 		if r := e.joinable(p, object); r != nil {
 			r.Alerts = append(r.Alerts, ref)
-			r.UpdatedAt = now
-			r.Timeline = append(r.Timeline, Entry{now, r.Phase, "joined by " + alertKey(a.Labels)})
-			e.save(r)
+			joined[r.ID] = append(joined[r.ID], k.key)
 			return r
 		}
 	}
@@ -112,7 +134,7 @@ func (e *engine) open(now time.Time, p *policy.Policy, a webhook.Alert) *Run {
 	case err != nil:
 		e.move(now, r, Blocked, ReasonTargetUnresolved, err.Error())
 	default:
-		e.move(now, r, Received, "", "alert "+alertKey(a.Labels))
+		e.move(now, r, Received, "", "alert "+k.key)
 	}
 	return r
 }

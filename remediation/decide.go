@@ -19,6 +19,12 @@ func (e *engine) begin(now time.Time, r *Run) {
 		e.move(now, r, Cancelled, ReasonPolicyGone, "policy "+r.Policy+" is gone, or means another alert or target now")
 		return
 	}
+	if now.Before(e.stormUntil) { // hundreds of runs would ask the cluster at its worst hour
+		v := policy.Verdict{Reason: policy.StormReason, Text: policy.StormText(&e.policies.Guardrails)}
+		r.Verdicts = []policy.Verdict{v}
+		e.move(now, r, Blocked, v.Reason, v.Text)
+		return
+	}
 	e.ask(r, Gather{r.clone(), p})
 }
 

@@ -110,7 +110,7 @@ var Guards = []Guard{
 		return radius(f, f.Guardrails.MaxPods, "the guardrails allow")
 	}},
 	{StormReason, "more new alerts than `storm.alerts`; nothing is done for `storm.cooldown`", func(f *Facts) string {
-		return when(f.Storm, "more than %s new alerts: look for the common cause", f.Guardrails.Storm)
+		return when(f.Storm, "%s", StormText(f.Guardrails))
 	}},
 	{DenyWindow, "the time is in one of `windows.deny`", denyWindow},
 	{Cooldown, "`limits.cooldown` since the policy's last action on the workload is not over", cooldown},
@@ -143,6 +143,11 @@ func Judge(f *Facts) []Verdict {
 		}
 	}
 	return out
+}
+
+// StormText says why a storm blocks.
+func StormText(g *Guardrails) string {
+	return fmt.Sprintf("more than %s new alerts: look for the common cause", g.Storm)
 }
 
 func when(c bool, format string, args ...any) string {

@@ -48,6 +48,15 @@ func functions(q Query) template.FuncMap {
 			}
 			return x / y, err
 		},
+		// The stock one gives "" for what is not there, and a query with an empty
+		// value means other series.
+		"index": func(values map[string]string, name string) (string, error) {
+			v, ok := values[name]
+			if !ok {
+				return "", fmt.Errorf("the alert has no %q, or not for here", name)
+			}
+			return v, nil
+		},
 		"query": func(expr string) (float64, error) { return q(expr) },
 	}
 }
@@ -109,16 +118,33 @@ func (l *limited) Write(p []byte) (int, error) {
 var inQuery = regexp.MustCompile(`^[A-Za-z0-9_.:/@ -]*$`)
 
 // ExpandQuery fills in a PromQL expression. Values of the alert stand inside
-// quotes (the loader has seen to it) and may hold plain characters only.
+// quotes (the loader has seen to it); one that holds more than plain characters
+// is out of the template's reach, whatever way it takes.
 func (t *Template) ExpandQuery(v Values, q Query) (string, error) {
-	for _, field := range []map[string]string{v.Labels, v.Annotations} {
-		for name, value := range field {
-			if !inQuery.MatchString(value) && strings.Contains(t.Text, name) {
-				return "", fmt.Errorf("the value %q of %s must not stand in a query", value, name)
-			}
+	safe := Values{Labels: plain(v.Labels), Annotations: plain(v.Annotations), StartsAt: v.StartsAt}
+	text, err := t.Expand(safe, q)
+	if err == nil {
+		return text, nil
+	}
+	_, withPlain := t.Expand(safe, noAnswer)
+	if _, withAll := t.Expand(v, noAnswer); withPlain != nil && withAll == nil {
+		return "", fmt.Errorf("cannot fill in %q: a value of the alert that it uses must not stand in a query: letters, digits and _.:/@ - only", t.Text)
+	}
+	return "", err
+}
+
+// noAnswer stands in for a query when only the template's values matter.
+func noAnswer(string) (float64, error) { return 1, nil }
+
+// plain leaves out the values that must not stand in a query.
+func plain(values map[string]string) map[string]string {
+	out := make(map[string]string, len(values))
+	for name, value := range values {
+		if inQuery.MatchString(value) {
+			out[name] = value
 		}
 	}
-	return t.Expand(v, q)
+	return out
 }
 
 var (
@@ -143,9 +169,10 @@ func (t Target) Expand(v Values) (namespace, name string, err error) {
 	return namespace, name, nil
 }
 
-// Number fills in a template that gives a number.
+// Number fills in a template that gives a number. It may ask queries, so the
+// alert's values are those of ExpandQuery.
 func (t *Template) Number(v Values, q Query) (float64, error) {
-	text, err := t.Expand(v, q)
+	text, err := t.ExpandQuery(v, q)
 	if err != nil {
 		return 0, err
 	}
