@@ -10,11 +10,13 @@ import (
 // it is full, new families are not kept.
 type metas struct {
 	byFamily map[string]metadata.Metadata
+	bytes    int // of all texts
 }
 
 const (
-	maxMetas    = 100_000
-	maxMetaText = 4 << 10 // longer help is cut
+	maxMetas     = 100_000
+	maxMetaText  = 4 << 10  // longer help is cut
+	maxMetaBytes = 32 << 20 // of all texts
 )
 
 func newMetas() *metas { return &metas{byFamily: map[string]metadata.Metadata{}} }
@@ -32,16 +34,28 @@ func clip(m metadata.Metadata) metadata.Metadata {
 // changes reports whether set would change anything.
 func (s *metas) changes(family string, m metadata.Metadata) bool {
 	old, ok := s.byFamily[family]
-	if !ok && len(s.byFamily) >= maxMetas {
+	m = clip(m)
+	if !ok && len(s.byFamily) >= maxMetas || s.bytes+s.grows(family, m) > maxMetaBytes {
 		return false
 	}
-	return family != "" && len(family) <= maxMetaText && (!ok || old != clip(m))
+	return family != "" && len(family) <= maxMetaText && (!ok || old != m)
 }
 
 func (s *metas) set(family string, m metadata.Metadata) {
 	if s.changes(family, m) {
-		s.byFamily[family] = clip(m)
+		m = clip(m)
+		s.bytes += s.grows(family, m)
+		s.byFamily[family] = m
 	}
+}
+
+// grows is by how many bytes the texts grow with m.
+func (s *metas) grows(family string, m metadata.Metadata) int {
+	n := len(m.Help) + len(m.Unit)
+	if old, ok := s.byFamily[family]; ok {
+		return n - len(old.Help) - len(old.Unit)
+	}
+	return n + len(family)
 }
 
 // Metadata is what was last said of a metric family.

@@ -2,10 +2,12 @@ package tsdbcache
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/metadata"
 )
 
 // MaxSeriesPerMetric refuses new series of a metric that has its share, none
@@ -97,5 +99,28 @@ func TestRefusedSeriesLeaveNoSymbols(t *testing.T) {
 	t.Logf("%d symbols at most, of %d made", most, 200*2000)
 	if most > minFresh+5000 || db.series.live != 10 {
 		t.Errorf("%d symbols, %d series", most, db.series.live)
+	}
+}
+
+// Metadata is bounded by the bytes of its texts, also when families are said
+// anew with longer ones.
+func TestMetadataBytes(t *testing.T) {
+	s := newMetas()
+	help := strings.Repeat("x", maxMetaText)
+	for n := range 20_000 {
+		s.set("family"+strconv.Itoa(n), metadata.Metadata{Help: "short"})
+	}
+	for n := range 20_000 {
+		s.set("family"+strconv.Itoa(n), metadata.Metadata{Help: help, Unit: help})
+	}
+	held, long := 0, 0
+	for family, m := range s.byFamily {
+		held += len(family) + len(m.Help) + len(m.Unit)
+		if m.Help == help {
+			long++
+		}
+	}
+	if held != s.bytes || held > maxMetaBytes || len(s.byFamily) != 20_000 || long < 3900 {
+		t.Errorf("%d bytes held, %d counted, %d families, %d of them long", held, s.bytes, len(s.byFamily), long)
 	}
 }
