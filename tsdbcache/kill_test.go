@@ -20,7 +20,12 @@ import (
 )
 
 func killOptions(dir string) Options {
-	return Options{Dir: dir, Memory: 4 << 20, OutOfOrderWindow: -1, MaxFuture: -1, Logger: quiet()}
+	memory := int64(4 << 20)
+	if s := os.Getenv("CHIRON_KILLS"); s != "" { // nothing may be old enough to go
+		n, _ := strconv.ParseInt(s, 10, 64)
+		memory = max(memory, n<<17)
+	}
+	return Options{Dir: dir, Memory: memory, OutOfOrderWindow: -1, MaxFuture: -1, Logger: quiet()}
 }
 
 const (
