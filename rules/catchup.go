@@ -62,19 +62,23 @@ func (g *group) catchUpRule(ctx context.Context, a *anomalyRule) (samples int, e
 	if from > to {
 		return 0, nil
 	}
-	width, err := g.query(ctx, a, to, to)
+	now, err := g.queryAll(ctx, a, to, to)
 	if err != nil {
 		return 0, err
 	}
-	if most := int64(catchUpSamples / max(len(width), 1)); (to-from)/interval > most {
+	width := 0
+	for _, m := range now {
+		width += len(m)
+	}
+	if most := int64(catchUpSamples / max(width, 1)); (to-from)/interval > most {
 		from = to - most*interval
 	}
 	for ; from <= to; from += catchUpChunk * interval {
-		m, err := g.query(ctx, a, from, min(from+(catchUpChunk-1)*interval, to))
+		ms, err := g.queryAll(ctx, a, from, min(from+(catchUpChunk-1)*interval, to))
 		if err != nil {
 			return samples, err
 		}
-		n, err := a.learn(m)
+		n, err := a.learn(ms)
 		samples += n
 		if err != nil {
 			return samples, err
@@ -83,9 +87,22 @@ func (g *group) catchUpRule(ctx context.Context, a *anomalyRule) (samples int, e
 	return samples, nil
 }
 
-func (g *group) query(ctx context.Context, a *anomalyRule, from, to int64) (promql.Matrix, error) {
+// queryAll has the values of the rule's sources, in their order.
+func (g *group) queryAll(ctx context.Context, a *anomalyRule, from, to int64) ([]promql.Matrix, error) {
+	var out []promql.Matrix
+	for _, s := range a.sources {
+		m, err := g.query(ctx, s, from, to)
+		if err != nil {
+			return nil, a.inSource(s, err)
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func (g *group) query(ctx context.Context, s *source, from, to int64) (promql.Matrix, error) {
 	o := g.m.o
-	q, err := o.Engine.NewRangeQuery(ctx, o.Queryable, nil, a.spec.Expr.String(), time.UnixMilli(from), time.UnixMilli(to), g.Interval())
+	q, err := o.Engine.NewRangeQuery(ctx, o.Queryable, nil, s.expr.String(), time.UnixMilli(from), time.UnixMilli(to), g.Interval())
 	if err != nil {
 		return nil, err
 	}
@@ -105,32 +122,36 @@ func (g *group) query(ctx context.Context, a *anomalyRule, from, to int64) (prom
 	return out, nil
 }
 
-// learn steps the models through a matrix, tick by tick.
-func (r *anomalyRule) learn(m promql.Matrix) (samples int, err error) {
+// learn steps the models through the values of the sources, tick by tick.
+func (r *anomalyRule) learn(ms []promql.Matrix) (samples int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	in := make([]stream.Sample, 0, len(m))
+	f := frame{vectors: make([][]stream.Sample, len(ms))}
 	for {
 		t, more := int64(0), false
-		for _, s := range m {
-			if len(s.Floats) > 0 && (!more || s.Floats[0].T < t) {
-				t, more = s.Floats[0].T, true
+		for _, m := range ms {
+			for _, s := range m {
+				if len(s.Floats) > 0 && (!more || s.Floats[0].T < t) {
+					t, more = s.Floats[0].T, true
+				}
 			}
 		}
 		if !more {
 			return samples, nil
 		}
-		in = in[:0]
-		for i := range m {
-			if s := &m[i]; len(s.Floats) > 0 && s.Floats[0].T == t {
-				in = append(in, stream.Sample{Labels: s.Metric, V: s.Floats[0].F})
-				s.Floats = s.Floats[1:]
+		for k, m := range ms {
+			f.vectors[k] = f.vectors[k][:0]
+			for i := range m {
+				if s := &m[i]; len(s.Floats) > 0 && s.Floats[0].T == t {
+					f.vectors[k] = append(f.vectors[k], stream.Sample{Labels: s.Metric, V: s.Floats[0].F})
+					s.Floats = s.Floats[1:]
+				}
 			}
+			samples += len(f.vectors[k])
 		}
-		if _, _, err := r.step(in, t, false); err != nil {
+		if _, _, err := r.step(f, t, false); err != nil {
 			return samples, err
 		}
-		samples += len(in)
 		r.lastEval = max(r.lastEval, t)
 	}
 }

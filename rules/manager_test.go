@@ -334,7 +334,7 @@ func scores(t *testing.T, middle func(w *world)) (out []string) {
 		w.live(20*time.Minute, hum, `hum`)
 		middle(w)
 		w.live(10*time.Minute, hum, `hum`)
-		times, values := w.history(labels.MustNewMatcher(labels.MatchEqual, "__name__", "anomaly_score"), labels.MustNewMatcher(labels.MatchNotEqual, "anomaly_model", "auto"))
+		times, values := w.history(labels.MustNewMatcher(labels.MatchEqual, "__name__", "anomaly_score"))
 		for i, at := range times {
 			if !value.IsStaleNaN(math.Float64frombits(values[i])) {
 				out = append(out, fmt.Sprintf("%d %x", at, values[i]))

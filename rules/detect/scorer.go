@@ -28,6 +28,7 @@ type ScorerConfig struct {
 // model, so damping of what is learned is written here, once.
 type Scorer struct {
 	model Model
+	ahead Model // forecasts where model cannot; nil: none
 	c     ScorerConfig
 
 	first, last int64 // milliseconds of the first and the newest point; valid when seen
@@ -143,6 +144,7 @@ func (s *Scorer) beyond(v float64) float64 {
 const (
 	dampedWeight = 0.05
 	patience     = 60 // in mean distances between points
+	longestGap   = 16 // in mean distances; a longer one tells nothing of the next
 )
 
 // learn gives the point to the model at the weight that its score deserves.
@@ -152,7 +154,7 @@ func (s *Scorer) learn(p Point, v Verdict) {
 		if s.rhythm == 0 {
 			s.rhythm = dt
 		}
-		s.rhythm += (dt - s.rhythm) / 16
+		s.rhythm += (min(dt, longestGap*s.rhythm) - s.rhythm) / 16
 	}
 	s.last = p.T
 	weight := 1.0
@@ -164,9 +166,12 @@ func (s *Scorer) learn(p Point, v Verdict) {
 		s.strange = max(0, s.strange-2*dt)
 	}
 	s.model.Learn(p, weight)
+	if s.ahead != nil {
+		s.ahead.Learn(p, weight)
+	}
 }
 
-const scorerVersion = 1
+const scorerVersion = 2
 
 // AppendBinary appends the state of the scorer and its model.
 func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {
@@ -176,8 +181,16 @@ func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {
 	w.bool(s.seen)
 	w.float(s.strange)
 	w.float(s.rhythm)
-	err := w.part(s.model)
-	return w.b, err
+	if err := w.part(s.model); err != nil {
+		return w.b, err
+	}
+	w.bool(s.ahead != nil)
+	if s.ahead != nil {
+		if err := w.part(s.ahead); err != nil {
+			return w.b, err
+		}
+	}
+	return w.b, nil
 }
 
 // UnmarshalBinary restores what AppendBinary wrote for the same model and
@@ -190,5 +203,11 @@ func (s *Scorer) UnmarshalBinary(b []byte) error {
 		return errors.Join(errState, errors.New("a number is missing"))
 	}
 	r.part(s.model)
+	switch ahead := r.bool(); {
+	case ahead != (s.ahead != nil):
+		r.fail("one of the two looks ahead and the other one does not")
+	case ahead:
+		r.part(s.ahead)
+	}
 	return r.done()
 }

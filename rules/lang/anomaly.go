@@ -33,7 +33,7 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 	alertKey := n
 	fields := map[string]diag.Field{
 		"anomaly":     func(_, v *yaml.Node) { a.Name = l.anomalyName(v) },
-		"expr":        func(_, v *yaml.Node) { a.Expr, a.Query = l.expression(v); a.exprPos = pos(v) },
+		"expr":        func(_, v *yaml.Node) { a.Expr, a.Query = l.expression(v, "expr", false); a.exprPos = pos(v) },
 		"model":       func(_, v *yaml.Node) { a.Model = l.model(v) },
 		"direction":   func(_, v *yaml.Node) { a.Direction = l.direction(v) },
 		"min_dev":     func(_, v *yaml.Node) { a.MinDev = l.deviation(v, "min_dev", l.doc.Float) },
@@ -44,6 +44,7 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 		"output":      func(_, v *yaml.Node) { a.Output = l.output(v) },
 		"limit":       func(_, v *yaml.Node) { a.Limit = l.limit(v) },
 		"labels":      func(_, v *yaml.Node) { labels = v; own = l.stringMap(v, "labels") },
+		"forecast":    func(_, v *yaml.Node) { a.Forecast = l.forecast(v) },
 		"alert":       func(k, v *yaml.Node) { alertKey, alert = k, v },
 		"record": func(k, _ *yaml.Node) {
 			l.doc.Errorf(k, "rule/kind", "a rule is one of record, alert and anomaly, not two")
@@ -60,6 +61,7 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 	l.checkAliases(n)
 	l.checkHasExpr(n, *later)
 	l.checkDirectionGiven(n)
+	l.checkModelFits(n, a)
 	l.checkLabels(labels, own)
 	l.checkReserved(labels, own)
 	l.warnTemplates(labels, own)

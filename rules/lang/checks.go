@@ -25,6 +25,7 @@ var Checks = []Check{
 	{Name: "rule/direction", Severity: diag.Warning, Help: "a direction that is missing or unknown"},
 	{Name: "rule/duplicate", Severity: diag.Warning, Help: "two anomaly rules that write the same series"},
 	{Name: "rule/expr", Help: "an expression that is not PromQL or not an instant vector"},
+	{Name: "rule/forecast", Help: "horizons or a confidence that make no sense, or a model that cannot look ahead"},
 	{Name: "rule/group", Help: "a group without a name of its own"},
 	{Name: "rule/kind", Help: "a rule that is none or two of record, alert and anomaly"},
 	{Name: "rule/label", Help: "a label that is invalid or set by the engine"},

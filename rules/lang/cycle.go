@@ -100,6 +100,13 @@ func anomalyVertex(a *Anomaly) vertex {
 	for _, metric := range a.Output.Metrics() {
 		v.writes = append(v.writes, series{metric: metric, fixed: fixed, others: others})
 	}
+	if a.Forecast != nil {
+		v.writes = append(v.writes, series{metric: MetricForecast, fixed: fixed, others: others.with(LabelHorizon, LabelBound)})
+	}
+	if a.Forecast != nil && a.Forecast.Limit != nil {
+		v.reads = append(v.reads, selectors(a.Forecast.Limit)...)
+		v.writes = append(v.writes, series{metric: MetricTimeToLimit, fixed: fixed, others: others})
+	}
 	return v
 }
 

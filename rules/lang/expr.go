@@ -8,14 +8,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// expression is the check rule/expr: PromQL that gives an instant vector.
-func (l *loader) expression(n *yaml.Node) (parser.Expr, string) {
+// expression is the check rule/expr: PromQL that gives an instant vector, or
+// where that is allowed a scalar.
+func (l *loader) expression(n *yaml.Node, what string, scalar bool) (parser.Expr, string) {
 	text := ""
-	if !l.clean(func() { text = l.doc.String(n, "expr") }) {
+	if !l.clean(func() { text = l.doc.String(n, what) }) {
 		return nil, ""
 	}
 	if strings.TrimSpace(text) == "" {
-		l.doc.Errorf(n, "rule/expr", "expr is empty; it must be a PromQL expression")
+		l.doc.Errorf(n, "rule/expr", "%s is empty; it must be a PromQL expression", what)
 		return nil, ""
 	}
 	e, err := promQL.ParseExpr(text)
@@ -31,11 +32,14 @@ func (l *loader) expression(n *yaml.Node) (parser.Expr, string) {
 	case parser.ValueTypeVector:
 		return e, text
 	case parser.ValueTypeMatrix:
-		l.doc.Errorf(n, "rule/expr", "expr must be an instant vector, not a range vector; put a function such as rate() around it")
+		l.doc.Errorf(n, "rule/expr", "%s must be an instant vector, not a range vector; put a function such as rate() around it", what)
 	case parser.ValueTypeScalar:
-		l.doc.Errorf(n, "rule/expr", "expr must be an instant vector, not a scalar; vector() makes one of it")
+		if scalar {
+			return e, text
+		}
+		l.doc.Errorf(n, "rule/expr", "%s must be an instant vector, not a scalar; vector() makes one of it", what)
 	case parser.ValueTypeString, parser.ValueTypeNone:
-		l.doc.Errorf(n, "rule/expr", "expr must be an instant vector, not a %s", parser.DocumentedType(e.Type()))
+		l.doc.Errorf(n, "rule/expr", "%s must be an instant vector, not a %s", what, parser.DocumentedType(e.Type()))
 	}
 	return nil, ""
 }

@@ -85,6 +85,7 @@ type Anomaly struct {
 	Output    Output            // series to write
 	Limit     int               // most series to model
 	Labels    map[string]string // labels of the group and the rule, added to the output series
+	Forecast  *Forecast         // nil: none
 	Alert     *AlertClause      // nil: none
 	Pos       Pos
 
@@ -106,6 +107,8 @@ type AlertClause struct {
 const (
 	LabelAnomalyName  = "anomaly_name"
 	LabelAnomalyModel = "anomaly_model"
+	LabelHorizon      = "horizon"
+	LabelBound        = "bound"
 )
 
 // Names of the output series.
@@ -116,6 +119,9 @@ const (
 	MetricLower    = "anomaly_lower"
 	MetricUpper    = "anomaly_upper"
 	MetricState    = "anomaly_model_state"
+
+	MetricForecast    = "anomaly_forecast"
+	MetricTimeToLimit = "anomaly_time_to_limit_seconds"
 )
 
 // Metrics returns the names of the series that the set stands for.

@@ -42,12 +42,20 @@ func describe(f *File) string {
 			if a := r.Anomaly; a != nil {
 				fmt.Fprintf(&b, "anomaly %s: %s\n    model %s\n    direction=%s min_dev=%v min_rel_dev=%v range=%v width=%v warmup=%v limit=%d labels=%v\n    output=%v\n",
 					a.Name, a.Expr, a.Model, a.Direction, a.MinDev, a.MinRelDev, a.Range, a.Width, a.Warmup, a.Limit, a.Labels, a.Output.Metrics())
+				describeFields(&b, a)
 				continue
 			}
 			b.WriteString(describeRule(r.Prometheus))
 		}
 	}
 	return b.String()
+}
+
+// describeFields prints the fields that most rules do not have.
+func describeFields(b *strings.Builder, a *Anomaly) {
+	if a.Forecast != nil {
+		fmt.Fprintf(b, "    forecast=%s\n", a.Forecast)
+	}
 }
 
 func describeRule(r rulefmt.Rule) string {

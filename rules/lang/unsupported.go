@@ -9,7 +9,7 @@ import (
 // laterFields are fields of the language that this version cannot carry out.
 // Loading a file without them would watch something else than its author
 // meant, so they are errors: the check rule/unsupported.
-var laterFields = []string{"ratio", "inputs", "join", "cohort", "forecast", "explain"}
+var laterFields = []string{"ratio", "inputs", "join", "cohort", "explain"}
 
 // refuseUnsupported adds the fields that are errors. The result tells, after
 // the rule has been read, whether one of them replaces expr.

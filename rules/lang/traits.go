@@ -1,0 +1,60 @@
+package lang
+
+import "go.yaml.in/yaml/v3"
+
+// Traits are what decides with which fields a model goes together.
+type Traits struct {
+	Forecasts bool // can look ahead
+	Vector    bool // takes several inputs at once
+}
+
+var traits = map[string]Traits{
+	"auto":        {Forecasts: true, Vector: true},
+	"zscore":      {Forecasts: true},
+	"mad":         {Forecasts: true},
+	"seasonal":    {Forecasts: true},
+	"holtwinters": {Forecasts: true},
+	"trend":       {Forecasts: true},
+	"prophet":     {Forecasts: true},
+	"iforest":     {Vector: true},
+	"lstm":        {Forecasts: true, Vector: true},
+}
+
+// TraitsOf tells the traits of a model of the table.
+func TraitsOf(name string) Traits { return traits[name] }
+
+// checkModelFits is the checks of fields that not every model can serve. n is
+// the rule.
+func (l *loader) checkModelFits(n *yaml.Node, a *Anomaly) {
+	if a.Model == nil {
+		return // a problem of its own
+	}
+	model := value(n, "model")
+	if model == nil {
+		model = n
+	}
+	calls := Calls(a.Model)
+	if a.Forecast != nil && !anyCall(calls, func(t Traits) bool { return t.Forecasts }) {
+		l.errorIn(model, calls[0].At, "rule/forecast", "%s cannot look ahead; models that can are %s", a.Model, enumerate(modelsThat(func(t Traits) bool { return t.Forecasts })))
+	}
+}
+
+func anyCall(calls []Call, has func(Traits) bool) bool {
+	for _, c := range calls {
+		if has(TraitsOf(c.Name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// modelsThat lists models of the table.
+func modelsThat(have func(Traits) bool) []string {
+	var out []string
+	for _, m := range Models {
+		if have(TraitsOf(m.Name)) {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}

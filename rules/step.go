@@ -1,0 +1,168 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+
+	"github.com/chironhq/chiron/rules/detect"
+	"github.com/chironhq/chiron/rules/lang"
+)
+
+// tracked is one series of the rule.
+type tracked struct {
+	labels labels.Labels // of the expression, without a metric name
+	scorer *detect.Scorer
+	seen   int64 // milliseconds of the newest evaluation that returned it
+
+	// Output series for that model name.
+	model     string
+	out       []labels.Labels // in the order of outputs
+	forecasts forecastLabels
+}
+
+// stepping is one evaluation under way.
+type stepping struct {
+	t    int64 // milliseconds
+	emit bool
+	out  promql.Vector
+	over int // series beyond the limit
+	b    *labels.Builder
+}
+
+// step scores and learns one frame.
+func (r *anomalyRule) step(f frame, t int64, emit bool) (out promql.Vector, over int, err error) {
+	st := &stepping{t: t, emit: emit, b: labels.NewBuilder(labels.EmptyLabels())}
+	err = r.stepSeries(st, f)
+	return st.out, st.over, err
+}
+
+// stepSeries gives every series its own model.
+func (r *anomalyRule) stepSeries(st *stepping, f frame) error {
+	l, limited, err := r.limitsOf(f)
+	if err != nil {
+		return err
+	}
+	for _, s := range f.vectors[0] {
+		tr, err := r.find(st, withoutName(st.b, s))
+		if err != nil {
+			return err
+		}
+		if tr == nil {
+			continue
+		}
+		p := detect.Point{T: st.t, V: s.V}
+		v := tr.scorer.Step(p)
+		if !st.emit {
+			continue
+		}
+		r.outputs(st, tr, s.V, v)
+		switch {
+		case r.spec.Forecast != nil && limited:
+			st.out = r.predict(st.out, tr, p, &l)
+		case r.spec.Forecast != nil:
+			st.out = r.predict(st.out, tr, p, nil)
+		}
+	}
+	return nil
+}
+
+// find returns the series with those labels, a new one if need be; nil when
+// the rule has as many as it may.
+func (r *anomalyRule) find(st *stepping, ls labels.Labels) (*tracked, error) {
+	key := string(ls.Bytes(nil))
+	tr := r.series[key]
+	switch {
+	case tr == nil && len(r.series) >= r.spec.Limit && !r.makeRoom(st.t):
+		st.over++
+		return nil, nil
+	case tr == nil:
+		var err error
+		if tr, err = r.track(ls); err != nil {
+			return nil, err
+		}
+		r.series[key] = tr
+	case tr.seen == st.t:
+		return nil, fmt.Errorf("two series differ only in their metric name: %s; aggregate or rename them", ls)
+	}
+	tr.seen = st.t
+	return tr, nil
+}
+
+func (r *anomalyRule) track(ls labels.Labels) (*tracked, error) {
+	m, err := BuildModel(r.spec.Model)
+	if err != nil {
+		return nil, err
+	}
+	s := detect.NewScorer(m, scorerConfig(r.spec))
+	if r.spec.Forecast != nil && hasAuto(r.spec.Model) {
+		ahead, err := detect.NewTrend(detect.TrendConfig{})
+		if err != nil {
+			return nil, err
+		}
+		s.LookAhead(ahead)
+	}
+	return &tracked{labels: ls, scorer: s}, nil
+}
+
+// outputs appends the series that the rule writes for one point.
+func (r *anomalyRule) outputs(st *stepping, tr *tracked, actual float64, v detect.Verdict) {
+	names := r.spec.Output.Metrics()
+	if name := tr.scorer.Name(); tr.out == nil || tr.model != name {
+		r.name(st.b, tr, name, names)
+	}
+	for i, metric := range names {
+		value := v.Score
+		switch metric {
+		case lang.MetricActual:
+			value = actual
+		case lang.MetricExpected:
+			value = v.Expected
+		case lang.MetricLower:
+			value = v.Lower
+		case lang.MetricUpper:
+			value = v.Upper
+		case lang.MetricState:
+			value = float64(v.State)
+		}
+		st.out = append(st.out, promql.Sample{T: st.t, F: value, Metric: tr.out[i]})
+	}
+}
+
+// name makes the labels of a series' outputs.
+func (r *anomalyRule) name(b *labels.Builder, tr *tracked, model string, metrics []string) {
+	tr.model, tr.out = model, make([]labels.Labels, len(metrics))
+	b.Reset(tr.labels)
+	for k, value := range r.spec.Labels {
+		b.Set(k, value)
+	}
+	b.Set(lang.LabelAnomalyName, r.spec.Name).Set(lang.LabelAnomalyModel, model)
+	for i, metric := range metrics {
+		tr.out[i] = b.Set(labels.MetricName, metric).Labels()
+	}
+	if r.spec.Forecast != nil {
+		tr.forecasts = r.forecastLabels(b)
+	}
+}
+
+// forget drops models whose series have gone for long.
+func (r *anomalyRule) forget(t int64) {
+	maps.DeleteFunc(r.series, func(_ string, tr *tracked) bool { return t-tr.seen > forgetAfter.Milliseconds() })
+}
+
+// makeRoom drops the model that has gone longest, if any has gone.
+func (r *anomalyRule) makeRoom(t int64) bool {
+	oldest, key := t, ""
+	for k, tr := range r.series {
+		if tr.seen < r.lastEval && (tr.seen < oldest || tr.seen == oldest && k < key) {
+			oldest, key = tr.seen, k
+		}
+	}
+	if key == "" {
+		return false
+	}
+	delete(r.series, key)
+	return true
+}
