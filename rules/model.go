@@ -84,6 +84,14 @@ func buildCall(c lang.Call) (detect.Model, error) {
 		})
 	case "changepoint":
 		return detect.NewChangepoint(detect.ChangepointConfig{Every: a.Duration("every")})
+	case "prophet":
+		zone, err := time.LoadLocation(a.String("tz"))
+		if err != nil {
+			return nil, fmt.Errorf("cannot use time zone %q: %w", a.String("tz"), err)
+		}
+		return detect.NewProphet(detect.ProphetConfig{
+			Seasons: a.Durations("seasons"), Holidays: a.Strings("holidays"), Order: a.Int("order"), Location: zone, Threshold: a.Float("threshold"),
+		})
 	case "auto":
 		return detect.NewAuto(detect.AutoConfig{})
 	}

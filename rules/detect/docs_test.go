@@ -17,6 +17,7 @@ func TestEveryModelHasASectionInTheDocs(t *testing.T) {
 		must(NewTrend(TrendConfig{})),
 		must(NewQuantile(QuantileConfig{})),
 		must(NewChangepoint(ChangepointConfig{})),
+		must(NewProphet(ProphetConfig{})),
 	} {
 		if !strings.Contains(string(b), "\n## "+m.Name()+"\n") {
 			t.Errorf("docs/models.md has no section on %s", m.Name())

@@ -48,6 +48,9 @@ var kinds = map[string]func() Model{
 		return NewAlone(f)
 	},
 	"changepoint": func() Model { return must(NewChangepoint(ChangepointConfig{})) },
+	"prophet": func() Model {
+		return must(NewProphet(ProphetConfig{Seasons: []time.Duration{time.Hour}}))
+	},
 	"any": func() Model {
 		return must(NewAny(must(NewZScore(ZScoreConfig{Window: time.Hour})), must(NewMAD(MADConfig{Window: time.Hour}))))
 	},
@@ -158,7 +161,7 @@ func TestScoreGrowsWithTheDeviation(t *testing.T) {
 }
 
 func TestScaledSeriesHaveTheSameScores(t *testing.T) {
-	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend", "quantile", "quantile by season", "changepoint"} {
+	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend", "quantile", "quantile by season", "changepoint", "prophet"} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				a := rapid.Float64Range(0.01, 100).Draw(t, "a")
@@ -277,7 +280,7 @@ func TestStateStaysSmall(t *testing.T) {
 // TestStationaryNoiseIsQuiet holds the default border of the models that have
 // one of their own to two points in a thousand of plain noise.
 func TestStationaryNoiseIsQuiet(t *testing.T) {
-	for _, name := range []string{"trend", "quantile", "changepoint"} {
+	for _, name := range []string{"trend", "quantile", "changepoint", "prophet"} {
 		t.Run(name, func(t *testing.T) {
 			loud, scored := 0, 0
 			for seed := range int64(4) {

@@ -211,6 +211,8 @@ func drawValue(t *rapid.T, p *ParamSpec) any {
 		return time.Duration(rapid.Int64Range(int64(p.Bounds.Min*1000), int64(p.Bounds.Max*1000)).Draw(t, p.Name)) * time.Millisecond
 	case Choice:
 		return rapid.SampledFrom(p.Choices).Draw(t, p.Name)
+	case Date:
+		return rapid.SampledFrom([]string{"2026-12-25", "12-25", "02-29"}).Draw(t, p.Name)
 	case Timezone:
 		return rapid.SampledFrom([]string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"}).Draw(t, p.Name)
 	case Integer:

@@ -40,8 +40,7 @@ func (m *ModelSpec) Signature() string {
 	var parts []string
 	for _, p := range m.Params {
 		switch {
-		case p.Default == nil:
-			parts = append(parts, p.Name)
+		case p.Default == nil: // absent unless given
 		case p.Variadic:
 			parts = append(parts, listItems(p.Default)...)
 		default:
@@ -58,7 +57,7 @@ func (m *ModelSpec) Signature() string {
 func (p *ParamSpec) takes() string {
 	words := map[Type]string{
 		Number: "number", Integer: "whole number", Duration: "duration", Fraction: "fraction",
-		Text: "word", Timezone: "time zone", Choice: strings.Join(p.Choices, " or "),
+		Text: "word", Timezone: "time zone", Date: "date", Choice: strings.Join(p.Choices, " or "),
 	}[p.Type]
 	switch {
 	case p.List && p.MaxItems > 0:

@@ -23,6 +23,8 @@ const (
 	Choice
 	// Timezone is a name of the IANA time zone database.
 	Timezone
+	// Date is a day in quotes: "2026-12-25", or "12-25" of every year.
+	Date
 )
 
 // Bounds is the range of a number, fraction or duration (in seconds). An open
@@ -50,6 +52,8 @@ type ModelSpec struct {
 	Name   string
 	For    string // what series it is for
 	Method string // how it works
+	// Group models judge all series of a rule together and stand alone.
+	Group  bool
 	Params []ParamSpec
 }
 
@@ -163,6 +167,40 @@ var Models = []ModelSpec{
 		Name: "changepoint", For: "level shifts and changes of the noise, small ones that stay", Method: "Bayesian online changepoint detection",
 		Params: []ParamSpec{
 			{Name: "every", Type: Duration, Default: day, Bounds: windowBounds, Help: "expected time between two changes"},
+		},
+	},
+	{
+		Name: "prophet", For: "a trend that changes, smooth seasons and holidays", Method: "trend and Fourier terms in a Kalman filter",
+		Params: []ParamSpec{
+			{Name: "seasons", Type: Duration, List: true, MaxItems: 4, Variadic: true, Default: []time.Duration{day, 7 * day}, Bounds: seasonBounds, Help: "lengths of the seasons"},
+			{Name: "holidays", Type: Date, List: true, MaxItems: 100, Help: "days on which the seasons do not hold"},
+			{Name: "order", Type: Integer, Default: 4.0, Bounds: &Bounds{Min: 1, Max: 10}, Help: "how many sine waves make the shape of a season"},
+			{Name: "tz", Type: Timezone, Default: "UTC", Help: "time zone in which days and weeks begin"},
+			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "standard deviations of the forecast to the border of normal"},
+		},
+	},
+	{
+		Name: "peers", For: "one member unlike its peers, at one time", Method: "robust distance from the group", Group: true,
+		Params: []ParamSpec{
+			{Name: "by", Type: Text, List: true, MaxItems: 16, Help: "labels that make a group; without it all series of the rule are one"},
+			{Name: "method", Type: Choice, Choices: []string{"mad", "zscore"}, Default: "mad", Help: "median and its deviation, or mean and deviation of the others"},
+			{Name: "tolerance", Type: Number, Default: 3.0, Bounds: thresholdBounds, Help: "deviations from the group to the border of normal"},
+			{Name: "min_members", Type: Integer, Default: 4.0, Bounds: &Bounds{Min: 3, Max: 1e6}, Help: "smallest group that is judged"},
+		},
+	},
+	{
+		Name: "presence", For: "something that went silent", Method: "learned membership and cadence", Group: true,
+		Params: []ParamSpec{
+			{Name: "learn", Type: Duration, Default: day, Bounds: between(0, 366*day), Help: "how long a member must have been known before it is missed"},
+			{Name: "forget", Type: Duration, Default: 7 * day, Bounds: between(time.Minute, 366*day), Help: "how long an absent member is reported before it is forgotten"},
+		},
+	},
+	{
+		Name: "novelty", For: "what has never been there, such as a log template", Method: "first-seen memory, and how often new things come", Group: true,
+		Params: []ParamSpec{
+			{Name: "learn", Type: Duration, Default: day, Bounds: between(0, 366*day), Help: "how long everything new is taken as usual"},
+			{Name: "hold", Type: Duration, Default: 10 * time.Minute, Bounds: between(0, day), Help: "how long something new keeps its score, so that an alert can wait for it"},
+			{Name: "capacity", Type: Integer, Default: 50000.0, Bounds: &Bounds{Min: 1, Max: 1e7}, Help: "series that are remembered at least"},
 		},
 	},
 	{

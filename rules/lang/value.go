@@ -40,7 +40,7 @@ func typed(p *ParamSpec, v valueNode) (any, bool) {
 		return v.num, v.kind == tokNumber || v.kind == tokPercentage
 	case Duration:
 		return v.dur, v.kind == tokDuration
-	case Text, Choice, Timezone:
+	case Text, Choice, Timezone, Date:
 		return v.str, word
 	}
 	panic(fmt.Sprintf("parameter %s has the unknown type %d", p.Name, p.Type))
@@ -60,6 +60,8 @@ func (t Type) describe(p *ParamSpec) string {
 		return "a word or a quoted string"
 	case Timezone:
 		return `a time zone such as "Europe/Berlin"`
+	case Date:
+		return `a date such as "2026-12-25" or "12-25"`
 	case Choice:
 		return enumerateOr(p.Choices)
 	}
@@ -75,6 +77,9 @@ func (p *ParamSpec) outside(x any) string {
 		}
 		if p.Type == Timezone && !knownTimezone(x) {
 			return `a name of the time zone database such as "Europe/Berlin"`
+		}
+		if p.Type == Date && !knownDate(x) {
+			return p.Type.describe(p)
 		}
 	case float64:
 		if p.Bounds != nil && !p.Bounds.contain(x) {
@@ -94,6 +99,15 @@ func knownTimezone(name string) bool {
 		return false
 	}
 	_, err := time.LoadLocation(name)
+	return err == nil
+}
+
+// knownDate reports whether a text is a day, of one year or of all.
+func knownDate(text string) bool {
+	_, err := time.Parse(time.DateOnly, text)
+	if err != nil { // 2000 has a 29th of February
+		_, err = time.Parse(time.DateOnly, "2000-"+text)
+	}
 	return err == nil
 }
 
@@ -126,7 +140,7 @@ func typedList(t Type, xs []any) any {
 		return castList[float64](xs)
 	case Duration:
 		return castList[time.Duration](xs)
-	case Text, Choice, Timezone:
+	case Text, Choice, Timezone, Date:
 		return castList[string](xs)
 	}
 	panic(fmt.Sprintf("unknown type %d", t))
