@@ -102,14 +102,21 @@ type foundPage struct{ slot, seq, page uint32 }
 
 // restore rebuilds index, queue and free list from the log and the pages.
 func (db *DB) restore(said *replay) {
-	heads, parts := db.scanPages(said)
-	for lo := 0; lo < len(heads); {
-		hi := lo
-		for hi < len(heads) && heads[hi].slot == heads[lo].slot {
-			hi++
+	parts := db.scanPages(said)
+	var pages []foundPage
+	for c, chunk := range said.series.chunks {
+		for k := 0; chunk != nil && k < len(chunk); k++ {
+			s, slot := &chunk[k], uint32(c*sparseChunk+k)
+			if s.pages == 0 {
+				continue
+			}
+			pages = pages[:0]
+			for i := s.pages; i != 0; i, db.arena.link[i] = db.arena.link[i], 0 {
+				pages = append(pages, foundPage{slot, db.arena.page(i).seq(), i})
+			}
+			slices.SortFunc(pages, func(x, y foundPage) int { return int(int32(x.seq - y.seq)) })
+			db.restoreSeries(slot, said, s, pages, parts)
 		}
-		db.restoreSeries(heads[lo].slot, said, heads[lo:hi], parts)
-		lo = hi
 	}
 	// Further pages that no head took are leftovers of a kill.
 	for _, ps := range parts {
@@ -156,11 +163,10 @@ func (db *DB) drop(i uint32, count *int) {
 	*count++
 }
 
-// scanPages sorts out what is on the pages: heads by series and age, further
-// pages by chunk.
-func (db *DB) scanPages(said *replay) ([]foundPage, map[partKey][]foundPage) {
+// scanPages sorts out what is on the pages: heads by series, further pages by
+// chunk.
+func (db *DB) scanPages(said *replay) map[partKey][]foundPage {
 	a := db.arena
-	var heads []foundPage
 	parts := map[partKey][]foundPage{}
 	first := true
 	for i := uint32(1); i < a.fresh; i++ {
@@ -169,63 +175,44 @@ func (db *DB) scanPages(said *replay) ([]foundPage, map[partKey][]foundPage) {
 		if k == kindFree {
 			continue
 		}
-		s, ok := said.series[pg.slot()]
+		s := said.series.at(pg.slot())
 		switch {
 		case k >= numKinds || pg.closed() && *pg.u32(28) != pg.checksum():
 			db.drop(i, &db.rec.corrupt)
 			continue
-		case !ok || uint16(s.gen) != pg.gen() || !said.complete(s):
+		case s == nil || s.labels == nil || uint16(s.gen) != pg.gen() || s.pages == 0 && !said.complete(s):
 			db.drop(i, &db.rec.orphaned)
 			continue
 		}
 		if first || int32(pg.seq()-a.seq) > 0 {
 			a.seq, first = pg.seq(), false
 		}
-		f := foundPage{pg.slot(), pg.seq(), i}
 		if k == kindCont {
 			key := partKey{pg.slot(), *pg.chainKey()}
-			parts[key] = append(parts[key], f)
+			parts[key] = append(parts[key], foundPage{pg.slot(), pg.seq(), i})
 		} else {
-			heads = append(heads, f)
+			a.link[i], s.pages = s.pages, i
 		}
 	}
-	slices.SortFunc(heads, func(x, y foundPage) int {
-		switch {
-		case x.slot < y.slot:
-			return -1
-		case x.slot > y.slot:
-			return 1
-		}
-		return int(int32(x.seq - y.seq))
-	})
-	return heads, parts
-}
-
-// complete reports whether all symbols of a series are known.
-func (r *replay) complete(s loggedSeries) bool {
-	for _, id := range s.refs {
-		if _, ok := r.symbols[id]; !ok {
-			return false
-		}
-	}
-	return true
+	return parts
 }
 
 // requeue queues the chunks of all series by age, closing those that no
 // series has open.
 func (db *DB) requeue() {
-	var queue []uint32
+	a := db.arena
+	var queue []uint64 // age, page
 	for slot := uint32(1); slot < db.series.next; slot++ {
 		e := db.series.entry(slot)
-		for i := e.head; i != 0; i = db.arena.link[i] {
+		for i := e.head; i != 0; i = a.link[i] {
 			if i != e.open {
-				queue = append(queue, i)
+				queue = append(queue, uint64(a.page(i).seq()-a.seq-1)<<32|uint64(i))
 			}
 		}
 	}
-	a := db.arena
-	slices.SortFunc(queue, func(x, y uint32) int { return int(int32(a.page(x).seq() - a.page(y).seq())) })
-	for _, i := range queue {
+	slices.Sort(queue)
+	for _, q := range queue {
+		i := uint32(q)
 		if a.page(i).closed() {
 			a.each(i, func(uint32) { a.nclosed++ })
 			a.queue[(a.qhead+a.qlen)%len(a.queue)] = i

@@ -6,35 +6,34 @@ import (
 )
 
 // restoreSeries brings back one series with its pages, oldest first.
-func (db *DB) restoreSeries(slot uint32, said *replay, pages []foundPage, parts map[partKey][]foundPage) {
+func (db *DB) restoreSeries(slot uint32, said *replay, s *loggedSeries, pages []foundPage, parts map[partKey][]foundPage) {
 	t := db.series
-	s := said.series[slot]
-	refs := make([]uint32, len(s.refs))
-	for i, id := range s.refs {
-		refs[i] = id
-		if db.syms.at(id) == nil {
-			db.syms.put(id, said.symbols[id])
-		}
-	}
-	enc := encodeRefs(nil, refs)
-	hash := t.hash(enc)
-	if t.find(hash, enc) != 0 {
+	hash := t.hash(s.labels)
+	if t.find(hash, s.labels) != 0 {
 		// Two slots with the same labels: only damage can say so.
 		for _, f := range pages {
 			db.drop(f.page, &db.rec.orphaned)
 		}
 		return
 	}
+	refs := decodeRefs(db.refs[:0], s.labels)
+	db.refs = refs
+	for _, id := range refs {
+		if db.syms.at(id) == nil {
+			db.syms.put(id, *said.symbols.at(id))
+		}
+	}
 	t.reach(slot)
 	t.next = max(t.next, slot+1)
-	t.set(slot, cold{hash: hash, labels: t.labels.put(enc), n: uint16(len(enc))})
+	t.set(slot, cold{hash: hash, labels: t.labels.put(s.labels), n: uint16(len(s.labels))})
 	e, c := t.entry(slot), t.cold(slot)
 	e.gen = s.gen
 	var raws []uint32
-	var dec points
+	var newest newestPacked
 	for _, f := range pages {
 		pg := db.arena.page(f.page)
 		n, used := pg.published()
+		var state packState
 		switch pg.kind() {
 		case kindRaw:
 			raws = append(raws, f.page)
@@ -44,7 +43,8 @@ func (db *DB) restoreSeries(slot uint32, said *replay, pages []foundPage, parts 
 				continue
 			}
 		case kindPacked:
-			if !db.restorePacked(pg, &dec) {
+			var ok bool
+			if state, ok = db.restorePacked(pg); !ok {
 				db.drop(f.page, &db.rec.corrupt)
 				continue
 			}
@@ -65,12 +65,14 @@ func (db *DB) restoreSeries(slot uint32, said *replay, pages []foundPage, parts 
 		default:
 			e.lastT = max(e.lastT, pg.maxT())
 			e.lateN &^= flagHist
+			newest = newestPacked{f.page, state}
 			if pg.kind() == kindHist {
 				e.lateN |= flagHist
+				newest.page = 0
 			}
 		}
 	}
-	db.restoreNewest(e, &dec)
+	db.reopen(e, newest)
 	for i, p := range raws {
 		db.restoreRaw(slot, e, p, i == len(raws)-1)
 	}
@@ -80,6 +82,7 @@ func (db *DB) restoreSeries(slot uint32, said *replay, pages []foundPage, parts 
 		*c = cold{}
 		return
 	}
+	db.restoreValue(e, newest)
 	for _, id := range refs {
 		db.syms.at(id).uses++
 	}
@@ -98,47 +101,57 @@ func (db *DB) restoreLate(e *entry, first uint32, n int) {
 	}
 }
 
+// newestPacked is the packed page that a series had last, 0 if histograms came
+// behind it, and the state after it unless it is closed.
+type newestPacked struct {
+	page  uint32
+	state packState
+}
+
 // restorePacked checks a packed page that was open; its header may be behind.
-func (db *DB) restorePacked(pg page, dec *points) bool {
-	if pg.closed() {
-		return true
-	}
+func (db *DB) restorePacked(pg page) (packState, bool) {
 	n, _ := pg.published()
-	if n == 0 {
-		return true
+	if pg.closed() || n == 0 {
+		return packState{}, true
 	}
+	dec := &db.pack.dec
 	dec.reset()
 	s, err := decodePacked(pg, dec)
 	if err != nil || !slices.IsSorted(dec.t) || s.t-pg.minT() > math.MaxUint32 {
-		return false
+		return s, false
 	}
 	pg.setTimes(pg.minT(), s.t)
-	return true
+	return s, true
 }
 
-// restoreNewest finds the newest float of a series whose last chunk is packed
-// and, if that page was open, opens it again.
-func (db *DB) restoreNewest(e *entry, dec *points) {
-	var last uint32
-	for i := e.head; i != 0; i = db.arena.link[i] {
-		if k := db.arena.page(i).kind(); k == kindPacked || k == kindHist {
-			last = i
-		}
-	}
-	if last == 0 || db.arena.page(last).kind() != kindPacked {
+// reopen opens the packed page again that was open last.
+func (db *DB) reopen(e *entry, newest newestPacked) {
+	if newest.page == 0 {
 		return
 	}
-	pg := db.arena.page(last)
-	dec.reset()
-	s, err := decodePacked(pg, dec)
-	if err != nil {
+	pg := db.arena.page(newest.page)
+	if pg.closed() {
 		return
 	}
-	e.lastV = s.v
-	if !pg.closed() && keepsOpen(pg) {
+	e.lastV = newest.state.v
+	if keepsOpen(pg) {
 		_, used := pg.published()
-		writeTrailer(pg, used, s)
-		e.open = last
+		writeTrailer(pg, used, newest.state)
+		e.open = newest.page
+	}
+}
+
+// restoreValue finds the newest float of a series if that is on a closed page.
+func (db *DB) restoreValue(e *entry, newest newestPacked) {
+	if newest.page == 0 {
+		return
+	}
+	if pg := db.arena.page(newest.page); pg.closed() && pg.maxT() == e.lastT {
+		db.pack.dec.reset()
+		s, err := decodePacked(pg, &db.pack.dec)
+		if err == nil {
+			e.lastV = s.v
+		}
 	}
 }
 

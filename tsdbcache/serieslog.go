@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/metadata"
 )
 
@@ -127,76 +126,4 @@ func (l *seriesLog) compact(db *DB) error {
 		p.logged = true
 	}
 	return nil
-}
-
-// loggedSeries is a series record.
-type loggedSeries struct {
-	gen  uint32
-	refs []uint32
-}
-
-// replay collects what a series log says.
-type replay struct {
-	symbols map[uint32]string
-	series  map[uint32]loggedSeries
-	metas   map[string]metadata.Metadata
-	records int
-	bad     int // payloads that make no sense
-}
-
-func newReplay() *replay {
-	return &replay{symbols: map[uint32]string{}, series: map[uint32]loggedSeries{}, metas: map[string]metadata.Metadata{}}
-}
-
-const maxSymbol = 1 << 30 // as maxSlot, it bounds what a bad record can allocate
-
-// add takes one payload. The number spaces are checked later, against how much
-// was really read.
-func (r *replay) add(p []byte) {
-	kind, p := p[0], p[1:]
-	switch kind {
-	case 'Y':
-		id, k := binary.Uvarint(p)
-		if k <= 0 || id == 0 || id >= maxSymbol {
-			r.bad++
-			return
-		}
-		r.symbols[uint32(id)] = string(p[k:])
-	case 'S':
-		slot, k := binary.Uvarint(p)
-		if k <= 0 || slot == 0 || slot >= maxSlot || len(p) < k+4 {
-			r.bad++
-			return
-		}
-		s := loggedSeries{gen: binary.LittleEndian.Uint32(p[k:])}
-		for p = p[k+4:]; len(p) > 0; p = p[k:] {
-			var id uint64
-			if id, k = binary.Uvarint(p); k <= 0 || id == 0 || id >= maxSymbol {
-				r.bad++
-				return
-			}
-			s.refs = append(s.refs, uint32(id))
-		}
-		if len(s.refs) == 0 || len(s.refs)%2 != 0 || len(encodeRefs(nil, s.refs)) > maxLabelBytes {
-			r.bad++
-			return
-		}
-		r.series[uint32(slot)] = s
-		r.records++
-	case 'M':
-		var f [4]string
-		for i := range f {
-			n, k := binary.Uvarint(p)
-			if k <= 0 || n > uint64(len(p)-k) {
-				r.bad++
-				return
-			}
-			f[i], p = string(p[k:k+int(n)]), p[k+int(n):]
-		}
-		if len(r.metas) < maxMetas {
-			r.metas[f[0]] = metadata.Metadata{Type: model.MetricType(f[1]), Unit: f[2], Help: f[3]}
-		}
-	default:
-		r.bad++
-	}
 }
