@@ -5,7 +5,10 @@ import "go.yaml.in/yaml/v3"
 // Traits are what decides with which fields a model goes together.
 type Traits struct {
 	Forecasts bool // can look ahead
-	Vector    bool // takes several inputs at once
+	Vector    bool // takes several inputs at once; others have one model an input
+	Group     bool // judges all series of a rule together, and stands alone
+	Ratio     bool // judges a part by its total
+	Group     bool // judges all series of the rule together, and stands alone
 }
 
 var traits = map[string]Traits{
@@ -18,6 +21,13 @@ var traits = map[string]Traits{
 	"prophet":     {Forecasts: true},
 	"iforest":     {Vector: true},
 	"lstm":        {Forecasts: true, Vector: true},
+	"peers":       {Group: true},
+	"presence":    {Group: true},
+	"novelty":     {Group: true},
+	"ratio":       {Forecasts: true, Ratio: true},
+	"peers":       {Group: true},
+	"presence":    {Group: true},
+	"novelty":     {Group: true},
 }
 
 // TraitsOf tells the traits of a model of the table.
