@@ -112,9 +112,6 @@ func TestTheTableSaysWhatModelsCanDo(t *testing.T) {
 		if lang.TraitsOf(spec.Name).Group {
 			continue // TestEveryModelOfTheTableIsBuilt
 		}
-		if lang.TraitsOf(spec.Name).Group {
-			continue
-		}
 		m, err := BuildModel(e)
 		if err != nil {
 			t.Error(err)

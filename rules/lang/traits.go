@@ -8,7 +8,6 @@ type Traits struct {
 	Vector    bool // takes several inputs at once; others have one model an input
 	Group     bool // judges all series of a rule together, and stands alone
 	Ratio     bool // judges a part by its total
-	Group     bool // judges all series of the rule together, and stands alone
 }
 
 var traits = map[string]Traits{
@@ -21,13 +20,11 @@ var traits = map[string]Traits{
 	"prophet":     {Forecasts: true},
 	"iforest":     {Vector: true},
 	"lstm":        {Forecasts: true, Vector: true},
+	"count":       {Forecasts: true},
 	"peers":       {Group: true},
 	"presence":    {Group: true},
 	"novelty":     {Group: true},
 	"ratio":       {Forecasts: true, Ratio: true},
-	"peers":       {Group: true},
-	"presence":    {Group: true},
-	"novelty":     {Group: true},
 }
 
 // TraitsOf tells the traits of a model of the table.
@@ -45,7 +42,7 @@ func (l *loader) checkModelFits(n *yaml.Node, a *Anomaly) {
 	}
 	calls := Calls(a.Model)
 	if a.Forecast != nil && !anyCall(calls, func(t Traits) bool { return t.Forecasts }) {
-		l.errorIn(model, calls[0].At, "rule/forecast", "%s cannot look ahead; models that can are %s", a.Model, enumerate(modelsThat(func(t Traits) bool { return t.Forecasts })))
+		l.errorIn(model, calls[0].At, "rule/forecast", "%s cannot look ahead; trend, seasonal and auto can, among others", a.Model)
 	}
 }
 
@@ -56,15 +53,4 @@ func anyCall(calls []Call, has func(Traits) bool) bool {
 		}
 	}
 	return false
-}
-
-// modelsThat lists models of the table.
-func modelsThat(have func(Traits) bool) []string {
-	var out []string
-	for _, m := range Models {
-		if have(TraitsOf(m.Name)) {
-			out = append(out, m.Name)
-		}
-	}
-	return out
 }
