@@ -459,6 +459,17 @@ func TestEveryModelOfTheTableIsBuilt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		group := lang.TraitsOf(spec.Name).Group
+		v, err := BuildVectorModel(e, 3)
+		if group == (err == nil) || err == nil && v.Name() != spec.Name {
+			t.Errorf("%s of several inputs: %v, %v", spec.Name, v, err)
+		}
+		if group {
+			if g, err := BuildGroupModel(e); err != nil || g.Name() != spec.Name {
+				t.Errorf("%s: %v, %v", spec.Name, g, err)
+			}
+			continue
+		}
 		m, err := BuildModel(e)
 		if err != nil {
 			t.Errorf("%s: %v", spec.Name, err)

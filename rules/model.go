@@ -92,8 +92,13 @@ func buildCall(c lang.Call) (detect.Model, error) {
 		return detect.NewProphet(detect.ProphetConfig{
 			Seasons: a.Durations("seasons"), Holidays: a.Strings("holidays"), Order: a.Int("order"), Location: zone, Threshold: a.Float("threshold"),
 		})
+	case "count":
+		return detect.NewCount(detect.CountConfig{Window: a.Duration("window"), Rarity: a.Float("rarity")})
 	case "auto":
 		return detect.NewAuto(detect.AutoConfig{})
+	}
+	if lang.TraitsOf(c.Name).Group {
+		return nil, fmt.Errorf("%s judges all series of a rule together: it cannot follow one alone", c.Name)
 	}
 	return nil, fmt.Errorf("model %q is in the table and not in the build", c.Name)
 }

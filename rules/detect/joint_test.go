@@ -19,6 +19,24 @@ var vectorModels = []struct {
 	{"iforest", func(n int) (VectorModel, error) {
 		return NewIForest(IForestConfig{Trees: 50, Window: 12 * time.Hour, Inputs: n})
 	}},
+	{"each", func(n int) (VectorModel, error) {
+		var models []Model
+		for range n {
+			models = append(models, must(NewZScore(ZScoreConfig{Window: 12 * time.Hour, Threshold: 4.5})))
+		}
+		return NewEach(models...)
+	}},
+	{"any", func(n int) (VectorModel, error) {
+		f, err := NewIForest(IForestConfig{Trees: 50, Window: 12 * time.Hour, Inputs: n})
+		if err != nil {
+			return nil, err
+		}
+		j, err := NewJoint(n)
+		if err != nil {
+			return nil, err
+		}
+		return NewAnyVector(f, j)
+	}},
 	{"lstm", func(n int) (VectorModel, error) { return NewLSTM(LSTMConfig{Lookback: 32, Hidden: 8, Inputs: n}) }},
 }
 

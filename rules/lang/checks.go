@@ -13,6 +13,7 @@ type Check struct {
 // Checks are all checks of rule files, by name. It must not be changed.
 var Checks = []Check{
 	{Name: "lint/disable", Severity: diag.Warning, Help: "a comment that turns off a check that does not exist or cannot be turned off"},
+	{Name: "model/alone", Help: "a model that judges series together, combined with another one"},
 	{Name: "model/argument", Help: "an argument that the model does not have, or that is given twice"},
 	{Name: "model/arity", Help: "more arguments than the model has, or one out of place"},
 	{Name: "model/name", Help: "a model that does not exist"},

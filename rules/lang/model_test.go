@@ -155,7 +155,7 @@ func drawExpr(t *rapid.T, depth int) ModelExpr {
 		kind = rapid.IntRange(0, 2).Draw(t, "kind")
 	}
 	if kind == 0 {
-		return drawCall(t)
+		return drawCall(t, depth)
 	}
 	var of []ModelExpr
 	for range rapid.IntRange(2, 3).Draw(t, "parts") {
@@ -180,8 +180,8 @@ func drawExpr(t *rapid.T, depth int) ModelExpr {
 	return All{Of: of}
 }
 
-func drawCall(t *rapid.T) Call {
-	m := rapid.SampledFrom(Models).Draw(t, "model")
+func drawCall(t *rapid.T, depth int) Call {
+	m := rapid.SampledFrom(Models).Filter(func(m ModelSpec) bool { return depth == 0 || !TraitsOf(m.Name).Group }).Draw(t, "model")
 	args := Args{}
 	for _, p := range m.Params {
 		if !rapid.Bool().Draw(t, p.Name+" given") {

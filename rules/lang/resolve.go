@@ -43,6 +43,11 @@ func (r *resolver) parts(n node) []ModelExpr {
 				continue
 			}
 			out = append(out, e)
+		case Call:
+			if TraitsOf(e.Name).Group {
+				r.errorf(e.At, "model/alone", "%s judges all series of the rule together and cannot be combined with %c; give it a rule of its own", e.Name, n.operator)
+			}
+			out = append(out, e)
 		default:
 			out = append(out, e)
 		}

@@ -52,8 +52,6 @@ type ModelSpec struct {
 	Name   string
 	For    string // what series it is for
 	Method string // how it works
-	// Group models judge all series of a rule together and stand alone.
-	Group  bool
 	Params []ParamSpec
 }
 
@@ -180,7 +178,7 @@ var Models = []ModelSpec{
 		},
 	},
 	{
-		Name: "peers", For: "one member unlike its peers, at one time", Method: "robust distance from the group", Group: true,
+		Name: "peers", For: "one member unlike its peers, at one time", Method: "robust distance from the group",
 		Params: []ParamSpec{
 			{Name: "by", Type: Text, List: true, MaxItems: 16, Help: "labels that make a group; without it all series of the rule are one"},
 			{Name: "method", Type: Choice, Choices: []string{"mad", "zscore"}, Default: "mad", Help: "median and its deviation, or mean and deviation of the others"},
@@ -189,18 +187,25 @@ var Models = []ModelSpec{
 		},
 	},
 	{
-		Name: "presence", For: "something that went silent", Method: "learned membership and cadence", Group: true,
+		Name: "presence", For: "something that went silent", Method: "learned membership and cadence",
 		Params: []ParamSpec{
 			{Name: "learn", Type: Duration, Default: day, Bounds: between(0, 366*day), Help: "how long a member must have been known before it is missed"},
 			{Name: "forget", Type: Duration, Default: 7 * day, Bounds: between(time.Minute, 366*day), Help: "how long an absent member is reported before it is forgotten"},
 		},
 	},
 	{
-		Name: "novelty", For: "what has never been there, such as a log template", Method: "first-seen memory, and how often new things come", Group: true,
+		Name: "novelty", For: "what has never been there, such as a log template", Method: "first-seen memory, and how often new things come",
 		Params: []ParamSpec{
 			{Name: "learn", Type: Duration, Default: day, Bounds: between(0, 366*day), Help: "how long everything new is taken as usual"},
 			{Name: "hold", Type: Duration, Default: 10 * time.Minute, Bounds: between(0, day), Help: "how long something new keeps its score, so that an alert can wait for it"},
 			{Name: "capacity", Type: Integer, Default: 50000.0, Bounds: &Bounds{Min: 1, Max: 1e7}, Help: "series that are remembered at least"},
+		},
+	},
+	{
+		Name: "count", For: "restarts, errors and rare events, counted in equal spans", Method: "tail of a negative binomial distribution",
+		Params: []ParamSpec{
+			{Name: "window", Type: Duration, Default: day, Bounds: windowBounds, Help: "how far back mean and variance look"},
+			{Name: "rarity", Type: Fraction, Default: 0.001, Bounds: &Bounds{Max: 0.5, MinOpen: true, MaxOpen: true}, Help: "probability of the border of normal, both sides together"},
 		},
 	},
 	{
