@@ -51,6 +51,7 @@ var kinds = map[string]func() Model{
 	"prophet": func() Model {
 		return must(NewProphet(ProphetConfig{Seasons: []time.Duration{time.Hour}}))
 	},
+	"count": func() Model { return must(NewCount(CountConfig{Window: time.Hour})) },
 	"any": func() Model {
 		return must(NewAny(must(NewZScore(ZScoreConfig{Window: time.Hour})), must(NewMAD(MADConfig{Window: time.Hour}))))
 	},
