@@ -65,6 +65,7 @@ func Open(o Options) (*DB, error) {
 		hists: map[uint32]*histTail{}, lates: map[uint32]*histTail{}, meta: newMetas(),
 	}
 	db.mem = newOffHeap(db)
+	db.snaps.limit = maxUndo
 	db.series = newSeriesTable(db.mem, seed)
 	db.series.metrics = newMetricCounts(db.syms, o.MaxSeriesPerMetric)
 	db.ex = newExemplars(max(o.MaxExemplars, 0))

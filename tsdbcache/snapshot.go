@@ -11,6 +11,7 @@ type snapshots struct {
 	mu      sync.Mutex
 	gens    []*generation // oldest first; the last one takes notes
 	total   int           // notes
+	limit   int           // of notes
 	touched slotBits      // slots that the last one has
 }
 
@@ -71,7 +72,7 @@ func (s *snapshots) keep(slot uint32, e *entry) {
 	s.touched.set(slot)
 	g := s.gens[len(s.gens)-1]
 	g.notes = append(g.notes, undo{slot, e.lateN & lateMask, e.lastT})
-	if s.total++; s.total > maxUndo {
+	if s.total++; s.total > s.limit {
 		for _, g := range s.gens {
 			g.notes, g.lost = nil, true
 		}

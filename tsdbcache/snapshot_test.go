@@ -222,3 +222,54 @@ func TestEdgeWarning(t *testing.T) {
 		}
 	}
 }
+
+// When too much changes while a querier is open it sees what is newest; later
+// queriers are not concerned.
+func TestSnapshotBound(t *testing.T) {
+	db := bounded(t)
+	db.snaps.limit = 5
+	now := at.UnixMilli()
+	put := func(n int) {
+		now++
+		tx := db.Begin()
+		for i := range n {
+			ref, _ := tx.Create(KeyV1, nil, labels.FromStrings("i", fmt.Sprint(i)))
+			tx.Float(ref, 0, now, 1)
+		}
+		if res, err := tx.Commit(); err != nil || res.Samples != n {
+			t.Fatal(res, err)
+		}
+	}
+	open := func() storage.Querier {
+		q, err := db.Querier(0, math.MaxInt64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q
+	}
+	all := labels.MustNewMatcher(labels.MatchRegexp, "i", ".+")
+	first := open()
+	put(3)
+	second := open()
+	put(2)
+	if a, b := len(view(t, first, all)), len(view(t, second, all)); a != 0 || b != 3 {
+		t.Errorf("%d and %d series, want 0 and 3", a, b)
+	}
+	put(6)
+	third := open()
+	put(1)
+	want := view(t, third, all)
+	if a, b := len(view(t, first, all)), len(view(t, second, all)); a != 6 || b != 6 || len(want) != 6 {
+		t.Errorf("%d, %d and %d series, want 6", a, b, len(want))
+	}
+	first.Close()
+	second.Close()
+	put(2)
+	if got := view(t, third, all); !maps.Equal(got, want) {
+		t.Errorf("sees %v, saw %v", got, want)
+	}
+	third.Close()
+	if db.snaps.total != 0 || len(db.snaps.gens) != 0 {
+		t.Errorf("%d notes and %d generations are left", db.snaps.total, len(db.snaps.gens))
+	}
+}
