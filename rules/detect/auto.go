@@ -31,13 +31,14 @@ const (
 // second. The model is one of five looks at a value, whose scores are calibrated
 // by the series' own past.
 type Auto struct {
-	c     AutoConfig
-	past  history
-	model Model
-	looks looks
+	c      AutoConfig
+	past   history
+	model  Model
+	senses senses
+	alarm  alarm
 
 	choice  byte
-	season  int64  // milliseconds, of choiceHoltWinters
+	season  int64  // milliseconds, of choiceSeasonal and choiceHoltWinters
 	reason  string // why
 	counter bool
 	n       int64
@@ -59,16 +60,11 @@ func NewAuto(c AutoConfig) (*Auto, error) {
 	if c.WarmUp < minPoints {
 		return nil, fmt.Errorf("cannot make an auto model: a warm-up of %d points is shorter than %d", c.WarmUp, minPoints)
 	}
-	return &Auto{c: c, looks: newLooks()}, nil
+	return &Auto{c: c, senses: newSenses()}, nil
 }
 
-// Name is auto with the choice, once there is one.
-func (m *Auto) Name() string {
-	if m.model == nil {
-		return "auto"
-	}
-	return "auto:" + m.model.Name()
-}
+// Name is auto, whatever was chosen: what the rule writes keeps its labels.
+func (*Auto) Name() string { return "auto" }
 
 // Choice says what was chosen and why.
 func (m *Auto) Choice() string {
@@ -113,8 +109,9 @@ func increase(before, p Point) float64 {
 	return (p.V - before.V) / seconds
 }
 
-// Score joins the looks at p: how rare is such a deviation in this series' own
-// past. The expectation is the model's; the band is where the score is 1.
+// Score tells how strange p is for this series: above 1 when that is news. The
+// expectation is the model's; the band is where a value would be news to voices
+// that do not rest.
 func (m *Auto) Score(p Point) Verdict {
 	s := m.State()
 	if s != Ready {
@@ -125,9 +122,11 @@ func (m *Auto) Score(p Point) Verdict {
 	if math.IsNaN(v.Score) {
 		return unknown(s)
 	}
-	views := m.looks.views(v.Expected)
-	v.Score = score(&views, x, v.Expected)
-	v.Lower, v.Upper = edge(&views, v.Expected, -1), edge(&views, v.Expected, 1)
+	steps := m.stepsTo(p.T)
+	scene := m.senses.at(p.T, steps)
+	voices, far := m.senses.strange(&scene, x, sideOf(x, v.Expected))
+	v.Score = m.alarm.score(voices, far, m.release(), steps, float64(m.senses.n))
+	v.Lower, v.Upper = m.edge(&scene, v.Expected, under), m.edge(&scene, v.Expected, over)
 	if m.counter { // the band in terms of what is received
 		seconds := float64(p.T-m.raw.T) / 1000
 		for _, edge := range []*float64{&v.Expected, &v.Lower, &v.Upper} {
@@ -137,7 +136,74 @@ func (m *Auto) Score(p Point) Verdict {
 	return v
 }
 
-// Learn profiles the point and teaches the chosen model.
+// stepsTo is how many mean distances t lies after the newest point.
+func (m *Auto) stepsTo(t int64) float64 {
+	if !(m.past.step > 0) || t <= m.past.last {
+		return 1
+	}
+	return min(float64(t-m.past.last)/m.past.step, longPast)
+}
+
+// release is for how long the score remembers, in mean distances: longer for a
+// series that changes little from point to point.
+func (m *Auto) release() float64 {
+	restless := m.senses.steps.mean / m.senses.wide.sigma()
+	if math.IsNaN(restless) || restless <= 0 {
+		return leastRelease
+	}
+	return max(leastRelease, min(mostRelease, rememberFor/restless))
+}
+
+// edgeSteps of false position come to within a few percent of the band.
+const edgeSteps = 2
+
+// edge finds where a value would be news, on one side of the expectation.
+func (m *Auto) edge(c *scene, expected float64, on side) float64 {
+	loud := func(d float64) float64 {
+		voices := m.senses.said(c, expected+float64(on)*d, on)
+		top := 0.0
+		for i, x := range voices {
+			top = max(top, trusted(&m.senses.both[i], x*voiceScale)/border(i, float64(m.senses.n)))
+		}
+		return top
+	}
+	near, far := math.Inf(1), 0.0
+	for i := range c.sights {
+		w := &c.sights[i]
+		if !(w.gain > 0) {
+			continue
+		}
+		center := w.above
+		if on == under {
+			center = w.below
+		}
+		at := float64(on)*(center-expected) + max(m.senses.rare[i].border()-w.base, 0)/w.gain
+		near, far = min(near, at), max(far, at)
+	}
+	near = max(near, 0)
+	if !(far > near) {
+		return expected + float64(on)*near
+	}
+	low := loud(near)
+	if low >= 1 {
+		return expected + float64(on)*near
+	}
+	high := loud(far)
+	for range edgeSteps {
+		if !(high > 1) {
+			break
+		}
+		at := near + (far-near)*(1-low)/(high-low)
+		if s := loud(at); s > 1 {
+			far, high = at, s
+		} else {
+			near, low = at, s
+		}
+	}
+	return expected + float64(on)*far
+}
+
+// Learn profiles the point and teaches senses and model.
 func (m *Auto) Learn(p Point, weight float64) {
 	if math.IsNaN(p.V) || math.IsInf(p.V, 0) || m.n > 0 && p.T <= m.raw.T {
 		return
@@ -155,11 +221,13 @@ func (m *Auto) Learn(p Point, weight float64) {
 	if m.model != nil {
 		expected = m.model.Score(x).Expected
 	}
-	steps := 1.0
-	if m.past.step > 0 {
-		steps = min(float64(x.T-m.past.last)/m.past.step, looksWide)
-	}
-	m.looks.learn(x.V, expected, steps)
+	on := sideOf(x.V, expected)
+	steps := m.stepsTo(x.T)
+	scene := m.senses.at(x.T, steps)
+	voices, far := m.senses.strange(&scene, x.V, on)
+	release := m.release()
+	m.alarm.learn(voices, far, release, steps, float64(m.senses.n))
+	m.senses.learn(x.T, x.V, steps, m.past.step, on)
 	m.past.add(x, max(weight, 1e-3))
 	if m.model != nil {
 		m.model.Learn(x, weight)
@@ -190,7 +258,7 @@ func (m *Auto) choose() {
 	if choice == before && season == m.season {
 		return
 	}
-	if before == choiceSeasonal && choice != choiceSeasonal {
+	if before == choiceSeasonal && (choice != choiceSeasonal || season < m.season) {
 		return // a season that was there is not given up for a quiet stretch
 	}
 	model, err := m.build(choice, season)
@@ -203,7 +271,6 @@ func (m *Auto) choose() {
 			model.Learn(Point{m.past.middleOf(i), v}, 1)
 		}
 	}
-	m.looks.renewModel()
 }
 
 // recentMoves is how many moves count as recent: twice as many are halved.
@@ -234,7 +301,7 @@ func (m *Auto) isGauge() bool { return m.falls >= 4 && m.falls*10 > m.moves }
 // restart begins the past again in terms of the rate, or of the value.
 func (m *Auto) restart(counter bool) {
 	*m = Auto{
-		c: m.c, counter: counter, n: 1, raw: m.raw, looks: newLooks(),
+		c: m.c, counter: counter, n: 1, raw: m.raw, senses: newSenses(),
 		falls: m.falls, rises: m.rises, moves: m.moves,
 	}
 	if !counter {
@@ -253,14 +320,20 @@ var seasons = []struct{ period, times int64 }{
 // alike is how much of a season must come back for it to count as one.
 const alike = 0.4
 
+// weekGain is how much more a week has to be like the last one than a day for
+// the week to be modelled, too.
+const weekGain = 0.05
+
 // fit says what the past looks like.
 func (m *Auto) fit() (choice byte, season int64, reason string) {
-	day := seasons[1]
-	if r, ok := m.seasonal(day.period, day.times); ok {
-		return choiceSeasonal, 0, fmt.Sprintf("a day is like the day before (autocorrelation %.2f)", r)
-	}
-	if r, ok := m.seasonal(seasons[2].period, seasons[2].times); ok {
-		return choiceSeasonal, 0, fmt.Sprintf("a week is like the week before (autocorrelation %.2f)", r)
+	day, week := seasons[1], seasons[2]
+	r, daily := m.seasonal(day.period, day.times)
+	q, weekly := m.seasonal(week.period, week.times)
+	switch {
+	case weekly && (!daily || q > r+weekGain):
+		return choiceSeasonal, week.period, fmt.Sprintf("a week is like the week before (autocorrelation %.2f)", q)
+	case daily:
+		return choiceSeasonal, day.period, fmt.Sprintf("a day is like the day before (autocorrelation %.2f)", r)
 	}
 	if r, ok := m.seasonal(seasons[0].period, seasons[0].times); ok {
 		return choiceHoltWinters, seasons[0].period, fmt.Sprintf("an hour is like the hour before (autocorrelation %.2f)", r)
@@ -314,7 +387,11 @@ func (m *Auto) build(choice byte, season int64) (Model, error) {
 	case choiceMAD:
 		return NewMAD(MADConfig{Window: window})
 	case choiceSeasonal:
-		return NewSeasonal(SeasonalConfig{Location: m.c.Location})
+		periods := []time.Duration{24 * time.Hour}
+		if season > seasons[1].period {
+			periods = append(periods, 7*24*time.Hour)
+		}
+		return NewSeasonal(SeasonalConfig{Location: m.c.Location, Periods: periods})
 	case choiceHoltWinters:
 		return NewHoltWinters(HoltWintersConfig{Season: time.Duration(season) * time.Millisecond})
 	}
@@ -323,9 +400,10 @@ func (m *Auto) build(choice byte, season int64) (Model, error) {
 
 // AppendBinary appends the state: profile, choice and the chosen model.
 func (m *Auto) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idAuto, 4)
+	w := newWriter(b, idAuto, 5)
 	m.past.write(w)
-	m.looks.write(w)
+	m.senses.write(w)
+	m.alarm.write(w)
 	w.bool(m.counter)
 	for _, v := range []int64{m.n, m.falls, m.rises, m.moves, m.next, m.raw.T, int64(m.choice), m.season} {
 		w.int(v)
@@ -354,9 +432,10 @@ func (m *Auto) step() float64 {
 
 // UnmarshalBinary restores the state.
 func (m *Auto) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idAuto, 4)
+	r := newReader(b, idAuto, 5)
 	m.past.read(r)
-	m.looks.read(r)
+	m.senses.read(r)
+	m.alarm.read(r)
 	m.counter = r.bool()
 	var f [8]int64
 	for i := range f {

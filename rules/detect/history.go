@@ -9,9 +9,10 @@ const historySize = 256
 // memory: when the buckets are used up, neighbours are joined and spans double,
 // so it reaches back to the first point at a resolution that fits.
 type history struct {
-	span   int64 // milliseconds of a bucket; 0 before the second point
-	origin int64 // start of the first bucket
-	sum    [historySize]float64
+	span   int64   // milliseconds of a bucket; 0 before the second point
+	origin int64   // start of the first bucket
+	base   float64 // the first value; means are relative to it
+	mean   [historySize]float32
 	weight [historySize]float32
 	used   int // buckets up to the newest point
 	n      int64
@@ -23,7 +24,7 @@ type history struct {
 func (h *history) add(p Point, weight float64) {
 	if h.n == 0 {
 		h.origin, h.last, h.n = p.T, p.T, 1
-		h.sum[0], h.weight[0], h.used = p.V*weight, float32(weight), 1
+		h.base, h.weight[0], h.used = p.V, float32(weight), 1
 		return
 	}
 	dt := p.T - h.last
@@ -42,16 +43,27 @@ func (h *history) add(p Point, weight float64) {
 		at = (p.T - h.origin) / h.span
 	}
 	h.used = max(h.used, int(at)+1)
-	h.sum[at] += p.V * weight
-	h.weight[at] += float32(weight)
+	h.join(int(at), p.V-h.base, weight)
+}
+
+// join adds to a bucket.
+func (h *history) join(i int, v, weight float64) {
+	if weight <= 0 {
+		return
+	}
+	before := float64(h.weight[i])
+	mean := float64(h.mean[i])*(before/(before+weight)) + v*(weight/(before+weight))
+	h.mean[i] = float32(max(-math.MaxFloat32, min(math.MaxFloat32, mean)))
+	h.weight[i] = float32(before + weight)
 }
 
 func (h *history) halve() {
 	for i := range historySize / 2 {
-		h.sum[i] = h.sum[2*i] + h.sum[2*i+1]
-		h.weight[i] = h.weight[2*i] + h.weight[2*i+1]
+		mean, weight := float64(h.mean[2*i+1]), float64(h.weight[2*i+1])
+		h.mean[i], h.weight[i] = h.mean[2*i], h.weight[2*i]
+		h.join(i, mean, weight)
 	}
-	clear(h.sum[historySize/2:])
+	clear(h.mean[historySize/2:])
 	clear(h.weight[historySize/2:])
 	h.span *= 2
 	h.used = (h.used + 1) / 2
@@ -65,7 +77,7 @@ func (h *history) value(i int) float64 {
 	if h.weight[i] <= 0 {
 		return math.NaN()
 	}
-	return h.sum[i] / float64(h.weight[i])
+	return h.base + float64(h.mean[i])
 }
 
 // middleOf is when a bucket's middle was, in milliseconds.
@@ -117,7 +129,8 @@ func (h *history) write(w *writer) {
 		w.int(v)
 	}
 	w.float(h.step)
-	w.floats(h.sum[:])
+	w.float(h.base)
+	w.float32s(h.mean[:])
 	w.float32s(h.weight[:])
 }
 
@@ -125,8 +138,8 @@ func (h *history) read(r *reader) {
 	h.span, h.origin = r.int(), r.int()
 	h.used = r.index(historySize + 1)
 	h.n, h.last = r.int(), r.int()
-	h.step = r.float()
-	r.floats(h.sum[:])
+	h.step, h.base = r.float(), r.float()
+	r.float32s(h.mean[:])
 	r.float32s(h.weight[:])
 	if h.span < 0 || h.n < 0 || h.n > 1 && (h.span == 0 || h.last < h.origin || (uint64(h.last)-uint64(h.origin))/uint64(h.span) >= historySize) {
 		r.fail("a history that cannot be")

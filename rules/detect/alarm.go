@@ -1,0 +1,108 @@
+package detect
+
+import "math"
+
+// alarm makes one score of what the voices say. A score above 1 is news: it
+// comes at once, and then a voice rests, so that it speaks again only when
+// something is stranger than what it has already told, less and less so as
+// time passes. Below 1 the score ranks: it follows the deviation and falls back
+// slowly, over the time for which the series is like itself.
+type alarm struct {
+	rest [voiceCount]rest
+	peak float64 // the ranking deviation, falling back
+}
+
+// rest is what a voice has to exceed to be news.
+type rest struct{ hold, fall float64 }
+
+var (
+	// voiceBorder is the rarity, in borders, from which on a voice is heard.
+	voiceBorder = [voiceCount]float64{0.78, 1.2}
+	// voiceRest is how long a voice rests, in mean distances.
+	voiceRest = [voiceCount]float64{500, 100}
+	// voiceAgain is by how much a voice has to exceed itself.
+	voiceAgain = [voiceCount]float64{1.2, 1}
+)
+
+const (
+	// nearly is from where on a voice does not repeat itself, and shown from
+	// where on it shows in the score, though it is not yet news.
+	nearly, shown = 0.7, 0.85
+	// rankMiddle is the deviation, in widths, that ranks halfway to 1.
+	rankMiddle = 8
+	// caution is how many points add as much again to the borders of a series
+	// that has shown no more than that.
+	caution = 40
+	// Slow release: rememberFor divided by how restless the series is, which is the mean
+	// step over the standard deviation, in mean distances between points.
+	rememberFor  = 2.5
+	leastRelease = 6
+	mostRelease  = 60
+)
+
+// news tells how far a voice is over its border, 0 unless it is news.
+func (r *rest) news(x, steps float64) float64 {
+	if x >= nearly && x > r.hold-r.fall*steps {
+		return x
+	}
+	return 0
+}
+
+// border of a voice for a series of which so many points are known.
+func border(voice int, known float64) float64 {
+	return voiceBorder[voice] * (1 + caution/(known+1))
+}
+
+// score joins the voices and the ranking deviation.
+func (a *alarm) score(voices [voiceCount]float64, far, release, steps, known float64) float64 {
+	far = max(far, a.peak*math.Exp(-steps/release))
+	s := far / (far + rankMiddle)
+	for i, x := range voices {
+		x = a.rest[i].news(x/border(i, known), steps)
+		switch {
+		case x < 1:
+			if x > shown {
+				s = max(s, x)
+			}
+		case i == voiceState: // 1 to 1.5
+			s = max(s, 1.5-0.5/x)
+		default: // from 2 on
+			s = max(s, 1+x)
+		}
+	}
+	return min(s, maxScore)
+}
+
+// learn notes what has been told.
+func (a *alarm) learn(voices [voiceCount]float64, far, release, steps, known float64) {
+	a.peak = max(far, a.peak*math.Exp(-steps/release))
+	for i, x := range voices {
+		r := &a.rest[i]
+		x = r.news(x/border(i, known), steps)
+		r.hold = max(0, r.hold-r.fall*steps)
+		if x == 0 {
+			continue
+		}
+		r.hold = x * voiceAgain[i]
+		r.fall = r.hold / voiceRest[i]
+		if s := &a.rest[voiceState]; i == voicePoint && x >= 1 && s.hold < 1 {
+			s.hold = voiceAgain[voiceState] // a point that is news is the begin of a state, too
+			s.fall = s.hold / voiceRest[voiceState]
+		}
+	}
+}
+
+func (a *alarm) write(w *writer) {
+	w.float(a.peak)
+	for _, r := range a.rest {
+		w.float(r.hold)
+		w.float(r.fall)
+	}
+}
+
+func (a *alarm) read(r *reader) {
+	a.peak = r.float()
+	for i := range a.rest {
+		a.rest[i] = rest{r.float(), r.float()}
+	}
+}
