@@ -133,6 +133,9 @@ func NewAPI(o APIOptions) (*API, error) {
 	// The router is used once, to learn the handlers: the instrumentation hook
 	// sees every one with its pattern.
 	a.Register(route.New().WithInstrumentation(func(pattern string, h http.HandlerFunc) http.HandlerFunc {
+		if pattern == "/query_range" {
+			h = streamed(h)
+		}
 		api.handlers[pattern] = h
 		return h
 	}))

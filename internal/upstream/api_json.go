@@ -91,19 +91,22 @@ func (e *jsonEncoder) matrix(m promql.Matrix) {
 		if i > 0 {
 			e.b = append(e.b, ',')
 		}
-		s := &m[i]
-		e.b = append(e.b, `{"metric":`...)
-		e.labels(s.Metric)
-		if len(s.Floats) > 0 {
-			e.room(points, first, len(s.Floats))
-			e.b = append(e.b, `,"values":[`...)
-			e.points(s.Floats)
-			e.b = append(e.b, ']')
-			points += len(s.Floats)
-			e.left -= len(s.Floats)
-		}
-		e.b = append(e.b, '}')
+		e.room(points, first, len(m[i].Floats))
+		e.series(&m[i])
+		points += len(m[i].Floats)
+		e.left -= len(m[i].Floats)
 	}
+}
+
+func (e *jsonEncoder) series(s *promql.Series) {
+	e.b = append(e.b, `{"metric":`...)
+	e.labels(s.Metric)
+	if len(s.Floats) > 0 {
+		e.b = append(e.b, `,"values":[`...)
+		e.points(s.Floats)
+		e.b = append(e.b, ']')
+	}
+	e.b = append(e.b, '}')
 }
 
 // room makes room for n points, and for all others if they are as long as those

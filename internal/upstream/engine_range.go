@@ -102,7 +102,7 @@ func (r *rangeQuery) Exec(ctx context.Context) *promql.Result {
 		return r.Query.Exec(ctx)
 	}
 	if res.Err == nil {
-		res.Value = r.matrix
+		res.Value = leave(ctx, r.matrix)
 	}
 	res.Warnings = r.notes
 	return res
