@@ -94,6 +94,8 @@ func buildCall(c lang.Call) (detect.Model, error) {
 		})
 	case "count":
 		return detect.NewCount(detect.CountConfig{Window: a.Duration("window"), Rarity: a.Float("rarity")})
+	case "spectral":
+		return detect.NewSpectral(detect.SpectralConfig{Points: a.Int("points")})
 	case "auto":
 		return detect.NewAuto(detect.AutoConfig{})
 	}

@@ -18,6 +18,8 @@ func TestEveryModelHasASectionInTheDocs(t *testing.T) {
 		must(NewQuantile(QuantileConfig{})),
 		must(NewChangepoint(ChangepointConfig{})),
 		must(NewProphet(ProphetConfig{})),
+		must(NewCount(CountConfig{})),
+		must(NewSpectral(SpectralConfig{})),
 	} {
 		if !strings.Contains(string(b), "\n## "+m.Name()+"\n") {
 			t.Errorf("docs/models.md has no section on %s", m.Name())

@@ -51,7 +51,8 @@ var kinds = map[string]func() Model{
 	"prophet": func() Model {
 		return must(NewProphet(ProphetConfig{Seasons: []time.Duration{time.Hour}}))
 	},
-	"count": func() Model { return must(NewCount(CountConfig{Window: time.Hour})) },
+	"count":    func() Model { return must(NewCount(CountConfig{Window: time.Hour})) },
+	"spectral": func() Model { return must(NewSpectral(SpectralConfig{})) },
 	"any": func() Model {
 		return must(NewAny(must(NewZScore(ZScoreConfig{Window: time.Hour})), must(NewMAD(MADConfig{Window: time.Hour}))))
 	},
@@ -162,7 +163,7 @@ func TestScoreGrowsWithTheDeviation(t *testing.T) {
 }
 
 func TestScaledSeriesHaveTheSameScores(t *testing.T) {
-	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend", "quantile", "quantile by season", "changepoint", "prophet"} {
+	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend", "quantile", "quantile by season", "changepoint", "prophet", "spectral"} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				a := rapid.Float64Range(0.01, 100).Draw(t, "a")
@@ -281,7 +282,7 @@ func TestStateStaysSmall(t *testing.T) {
 // TestStationaryNoiseIsQuiet holds the default border of the models that have
 // one of their own to two points in a thousand of plain noise.
 func TestStationaryNoiseIsQuiet(t *testing.T) {
-	for _, name := range []string{"trend", "quantile", "changepoint", "prophet"} {
+	for _, name := range []string{"trend", "quantile", "changepoint", "prophet", "spectral"} {
 		t.Run(name, func(t *testing.T) {
 			loud, scored := 0, 0
 			for seed := range int64(4) {

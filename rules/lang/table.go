@@ -209,6 +209,12 @@ var Models = []ModelSpec{
 		},
 	},
 	{
+		Name: "spectral", For: "sharp jumps and spikes that do not go with the rest", Method: "spectral residual of a sliding window",
+		Params: []ParamSpec{
+			{Name: "points", Type: Integer, Default: 64.0, Bounds: &Bounds{Min: 16, Max: 512}, Help: "steps of the window; powers of two are fast"},
+		},
+	},
+	{
 		Name: "auto", For: "everything else", Method: "a look at the series while it warms up, then one of the above; the series' own past calibrates the score",
 	},
 }
