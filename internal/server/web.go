@@ -40,14 +40,12 @@ func (r routes) handler() (http.Handler, error) {
 		Name: "chiron_http_requests_total", Help: "HTTP requests answered, by route and status.",
 	}, []string{"route", "code"})
 
-	root := chi.NewRouter()
+	mux := chi.NewRouter()
 	if r.webhookAsks && r.tokens != nil {
 		r.tokens.own = webhookPath
 	}
-	root.Use(count(requests), r.tokens.guard)
-	// Remote write bounds the time that a body takes itself.
-	root.Handle(writePath, r.write)
-	mux := root.With(afterBody)
+	mux.Use(count(requests), r.tokens.guard)
+	mux.Handle(writePath, r.write)
 	landing, err := web.NewLandingPage(web.LandingConfig{
 		Name: "Chiron", Description: "Remote write in, anomalies scored as they arrive, Kubernetes healed with care.",
 		Version: version.Info(), Profiling: "false",
@@ -96,7 +94,7 @@ func (r routes) handler() (http.Handler, error) {
 	}
 	mux.Mount("/api/v1", r.api)
 	mux.Mount("/debug/pprof", r.onlyGuarded("profiles", profiles()))
-	return root, nil
+	return mux, nil
 }
 
 // onlyGuarded serves only while those who may use it alone can ask: the web
