@@ -150,13 +150,18 @@ func BenchmarkQuery(b *testing.B) {
 	}
 }
 
-func benchQuery(b *testing.B, h http.Handler, text, encoding string) {
+// queryRequest asks for all of the six hours.
+func queryRequest(b *testing.B, text string) *http.Request {
 	end := queryStart + (queryRounds-1)*Interval
 	form := url.Values{
 		"query": {text}, "step": {"15s"},
 		"start": {strconv.FormatInt((end-querySpan.Milliseconds())/1000, 10)}, "end": {strconv.FormatInt(end/1000, 10)},
 	}
-	req := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/query_range?"+form.Encode(), http.NoBody)
+	return httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/query_range?"+form.Encode(), http.NoBody)
+}
+
+func benchQuery(b *testing.B, h http.Handler, text, encoding string) {
+	req := queryRequest(b, text)
 	if encoding != "plain" {
 		req.Header.Set("Accept-Encoding", encoding)
 	}
