@@ -163,7 +163,7 @@ func TestScoreGrowsWithTheDeviation(t *testing.T) {
 }
 
 func TestScaledSeriesHaveTheSameScores(t *testing.T) {
-	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend", "quantile", "quantile by season", "changepoint", "prophet", "spectral"} {
+	for _, name := range []string{"zscore", "mad", "seasonal", "holtwinters", "any", "all", "trend", "quantile", "quantile by season", "changepoint", "prophet", "spectral", "discord"} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				a := rapid.Float64Range(0.01, 100).Draw(t, "a")
@@ -282,7 +282,7 @@ func TestStateStaysSmall(t *testing.T) {
 // TestStationaryNoiseIsQuiet holds the default border of the models that have
 // one of their own to two points in a thousand of plain noise.
 func TestStationaryNoiseIsQuiet(t *testing.T) {
-	for _, name := range []string{"trend", "quantile", "changepoint", "prophet", "spectral"} {
+	for _, name := range []string{"trend", "quantile", "changepoint", "prophet", "spectral", "count", "discord", "lstm", "mad", "seasonal"} {
 		t.Run(name, func(t *testing.T) {
 			loud, scored := 0, 0
 			for seed := range int64(4) {
@@ -304,4 +304,35 @@ func TestStationaryNoiseIsQuiet(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestIrregularStepsAreQuiet drops a fifth of the points, moves the others by up
+// to half a step, and leaves an hour out now and then: the models tell time by
+// the clock, so the wave is the one they know.
+func TestIrregularStepsAreQuiet(t *testing.T) {
+	eachKind(t, func(t *testing.T, fresh func() Model) {
+		s, rnd := NewScorer(fresh(), ScorerConfig{}), rand.New(rand.NewSource(10))
+		loud, scored := 0, 0
+		for i := 0; i < 6000; i++ {
+			if i%1000 == 999 {
+				i += 60
+			}
+			if rnd.Intn(5) == 0 {
+				continue
+			}
+			x := float64(i) + rnd.Float64() - 0.5
+			v := s.Step(Point{int64(x * 60_000), 100 + 20*math.Sin(2*math.Pi*x/60) + rnd.NormFloat64()})
+			if i < 1000 || math.IsNaN(v.Score) {
+				continue
+			}
+			scored++
+			if v.Score > 1 {
+				loud++
+			}
+		}
+		t.Logf("%d of %d", loud, scored)
+		if scored < 3500 || loud*25 > scored { // the plain bands are three deviations wide
+			t.Errorf("%d of %d points score above 1", loud, scored)
+		}
+	})
 }
