@@ -14,10 +14,9 @@ import (
 
 // corpusSet is a data set as it lies on disk.
 type corpusSet struct {
-	name, dir    string
-	multivariate bool
-	windows      map[string][]nab.Window // NAB only
-	streams      []stream
+	name, dir string
+	windows   map[string][]nab.Window // NAB only
+	streams   []stream
 }
 
 // stream is what one model sees: the parts of one series or entity, in order.
@@ -34,15 +33,14 @@ type points struct {
 
 // The data sets and where their series lie below their folder.
 var known = []struct {
-	name         string
-	below        string
-	multivariate bool
+	name  string
+	below string
 }{
 	{name: "nab-dev", below: "data"},
 	{name: "cloudmonitoring-dev"},
 	{name: "kpi-dev"},
-	{name: "smd-dev", multivariate: true},
-	{name: "asd-dev", multivariate: true},
+	{name: "smd-dev"},
+	{name: "asd-dev"},
 }
 
 func findCorpora(data, only string) (out []corpusSet, err error) {
@@ -51,7 +49,7 @@ func findCorpora(data, only string) (out []corpusSet, err error) {
 		if _, err := os.Stat(dir); err != nil || only != "" && !slices.Contains(strings.Split(only, ","), k.name) {
 			continue
 		}
-		c := corpusSet{name: k.name, dir: dir, multivariate: k.multivariate}
+		c := corpusSet{name: k.name, dir: dir}
 		if k.name == "nab-dev" {
 			if c.windows, err = corpus.ReadWindows(filepath.Join(dir, "windows.json")); err != nil {
 				return nil, err

@@ -8,10 +8,11 @@ import (
 	"github.com/chironhq/chiron/rules/lang"
 )
 
-// fits tells whether a model can be given a file with one column, or several.
-func fits(model string, multivariate bool) bool {
-	_ = multivariate
-	return model != ""
+// fits tells whether a model means something on a file of numbers. Its columns
+// are no peers, never come or go, and are no part of a total.
+func fits(model string) bool {
+	t := lang.TraitsOf(model)
+	return !t.Group && !t.Ratio
 }
 
 // runModel scores every point of a stream before the next one is seen, in the
@@ -21,23 +22,17 @@ func runModel(model string, p *points) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns := make([]*detect.Scorer, p.Columns)
-	for i := range columns {
-		m, err := rules.BuildModel(expr)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", model, err)
-		}
-		columns[i] = detect.NewScorer(m, detect.ScorerConfig{})
+	line, err := rules.NewLine(expr, p.Columns, detect.ScorerConfig{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", model, err)
 	}
 	out := make([]float64, len(p.Rows))
 	for i, row := range p.Rows {
-		t := p.Times[i].UnixMilli()
-		for j, v := range row {
-			s := columns[j].Step(detect.Point{T: t, V: v}).Score
-			if j == 0 || s > out[i] {
-				out[i] = s
-			}
+		v, err := line.Step(p.Times[i].UnixMilli(), row)
+		if err != nil {
+			return nil, err
 		}
+		out[i] = v.Score
 	}
 	return out, nil
 }

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	for _, c := range corpora {
 		t := &table{corpus: c}
-		for _, m := range modelStrings(*models, c.multivariate) {
+		for _, m := range modelStrings(*models) {
 			r, err := score(ctx, c, m, progress)
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", c.name, m, err)
@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	return nil
 }
 
-func modelStrings(text string, multivariate bool) []string {
+func modelStrings(text string) []string {
 	split := func(s, sep string) (out []string) {
 		for part := range strings.SplitSeq(s, sep) {
 			if part = strings.TrimSpace(part); part != "" {
@@ -64,7 +64,7 @@ func modelStrings(text string, multivariate bool) []string {
 	}
 	switch {
 	case text == "":
-		return allModels(multivariate)
+		return allModels()
 	case strings.ContainsAny(text, ";("):
 		return split(text, ";")
 	}

@@ -39,11 +39,11 @@ func (t *table) print(out io.Writer, files bool) {
 }
 
 func (t *table) printNAB(w io.Writer, files bool) {
-	fmt.Fprintln(w, "model\tstandard\tat 1\tlow FP\tat 1\tlow FN\tat 1\twindows\tfalse rows\tns a point\t")
+	fmt.Fprintln(w, "model\tstandard\tat 1\tlow FP\tat 1\tlow FN\tat 1\twindows\tfalse rows\t")
 	for _, r := range t.results {
 		series, err := r.nabSeries(t.corpus.windows)
 		if err == nil {
-			err = nabRow(w, r.model, series, r)
+			err = nabRow(w, r.model, series)
 		}
 		if err != nil {
 			fmt.Fprintf(w, "%s\t%v\t\n", r.model, err)
@@ -59,7 +59,7 @@ func (t *table) printNAB(w io.Writer, files bool) {
 				continue
 			}
 			at := c.At(nab.Standard, shipped)
-			fmt.Fprintf(w, "%s\t\t%.2f raw\t\t\t\t\t%d of %d\t%d\t\t\n", series[i].Name, at.Raw, at.Detected, c.Windows(), at.FP)
+			fmt.Fprintf(w, "%s\t\t%.2f raw\t\t\t\t\t%d of %d\t%d\t\n", series[i].Name, at.Raw, at.Detected, c.Windows(), at.FP)
 		}
 	}
 	for _, p := range published[t.corpus.name].rows {
@@ -67,7 +67,7 @@ func (t *table) printNAB(w io.Writer, files bool) {
 	}
 }
 
-func nabRow(w io.Writer, name string, series []nab.Series, r *result) error {
+func nabRow(w io.Writer, name string, series []nab.Series) error {
 	c, err := nab.Prepare(series)
 	if err != nil {
 		return err
@@ -77,20 +77,17 @@ func nabRow(w io.Writer, name string, series []nab.Series, r *result) error {
 		fmt.Fprintf(w, "\t%.1f\t%.1f", c.Optimize(p).Normalized, c.At(p, shipped).Normalized)
 	}
 	best := c.Optimize(nab.Standard)
-	fmt.Fprintf(w, "\t%d of %d\t%d\t%d\t\n", best.Detected, c.Windows(), best.FP, r.perPoint())
+	fmt.Fprintf(w, "\t%d of %d\t%d\t\n", best.Detected, c.Windows(), best.FP)
 	return nil
 }
 
-// perPoint is the models' own time for a point, in nanoseconds.
-func (r *result) perPoint() int64 { return r.took.Nanoseconds() / int64(max(r.points, 1)) }
-
 func (t *table) printSeries(w io.Writer, files bool) {
-	fmt.Fprintf(w, "model\tVUS-PR\tVUS-ROC\tAUC-PR\tevent F1\trecall\tprecision\tdelay\tF1 at 1\trecall\tprecision\tfalse a week\tF1 within %d\tns a point\t\n", delay)
+	fmt.Fprintf(w, "model\tVUS-PR\tVUS-ROC\tAUC-PR\tevent F1\trecall\tprecision\tdelay\tF1 at 1\trecall\tprecision\tfalse a week\tF1 within %d\t\n", delay)
 	for _, r := range t.results {
-		seriesRow(w, r.model, r.series, r.perPoint())
+		seriesRow(w, r.model, r.series)
 		for i := range r.series {
 			if files {
-				seriesRow(w, r.series[i].name, r.series[i:i+1], 0)
+				seriesRow(w, r.series[i].name, r.series[i:i+1])
 			}
 		}
 	}
@@ -99,7 +96,7 @@ func (t *table) printSeries(w io.Writer, files bool) {
 	}
 }
 
-func seriesRow(w io.Writer, name string, all []scored, ns int64) {
+func seriesRow(w io.Writer, name string, all []scored) {
 	var vusPR, vusROC, aucPR, n float64
 	limited := metric.Delayed{Delay: delay}
 	for _, s := range all {
@@ -113,9 +110,9 @@ func seriesRow(w io.Writer, name string, all []scored, ns int64) {
 	best := events(all, bestThreshold(all))
 	at := events(all, shipped)
 	f1, _, _, _ := limited.Best()
-	fmt.Fprintf(w, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.2f\t%.2f\t%.1f\t%.3f\t%.2f\t%.2f\t%.2f\t%.3f\t%d\t\n", name, vusPR/n, vusROC/n, aucPR/n,
+	fmt.Fprintf(w, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.2f\t%.2f\t%.1f\t%.3f\t%.2f\t%.2f\t%.2f\t%.3f\t\n", name, vusPR/n, vusROC/n, aucPR/n,
 		best.F1(), best.Recall(), best.Precision(), best.MedianDelay(), at.F1(), at.Recall(), at.Precision(),
-		float64(at.FalseAlert)/max(weeks(all), 1e-9), f1, ns)
+		float64(at.FalseAlert)/max(weeks(all), 1e-9), f1)
 }
 
 func weeks(all []scored) (w float64) {

@@ -21,7 +21,6 @@ import (
 type result struct {
 	model  string
 	series []scored
-	took   time.Duration // of the models, all cores
 	points int
 }
 
@@ -36,9 +35,9 @@ type scored struct {
 }
 
 // allModels are those of the table that a file of numbers can be given to.
-func allModels(multivariate bool) (out []string) {
+func allModels() (out []string) {
 	for _, m := range lang.Models {
-		if fits(m.Name, multivariate) {
+		if fits(m.Name) {
 			out = append(out, m.Name)
 		}
 	}
@@ -62,12 +61,10 @@ func score(ctx context.Context, c corpusSet, model string, progress io.Writer) (
 			if err != nil {
 				return err
 			}
-			start := time.Now()
 			scores, err := runModel(model, &p)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
-			took := time.Since(start)
 			sane(scores)
 			r.series[i] = scored{
 				name: filepath.ToSlash(s.name), times: p.Times[p.train:], scores: scores[p.train:], labels: p.Labels[p.train:],
@@ -75,7 +72,6 @@ func score(ctx context.Context, c corpusSet, model string, progress io.Writer) (
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			r.took += took
 			r.points += len(scores)
 			if done++; done%10 == 0 && done < len(c.streams) {
 				fmt.Fprintf(progress, "%s: %s: %d of %d series\n", c.name, model, done, len(c.streams))
