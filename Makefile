@@ -42,7 +42,7 @@ compiler:
 	@command -v $$(go env CC) >/dev/null || { echo "the race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
 
 .PHONY: race
-race: compiler tools-prom tools-kube ## all tests with the race detector and real peers
+race: compiler tools-prom tools-peers tools-kube ## all tests with the race detector and real peers
 	CGO_ENABLED=1 go test -race -timeout 30m $(PKG)
 
 .PHONY: e2e
@@ -109,8 +109,8 @@ bench-peers: build ## Chiron, Prometheus and VictoriaMetrics side by side: PEERS
 tools: ## real peers and development tools, built from the Go module proxy into .tools
 	@tools/build
 
-.PHONY: tools-prom tools-kube tools-lint tools-vuln
-tools-prom tools-kube tools-lint tools-vuln: tools-%:
+.PHONY: tools-prom tools-peers tools-kube tools-lint tools-vuln
+tools-prom tools-peers tools-kube tools-lint tools-vuln: tools-%:
 	@tools/build $*
 
 .PHONY: clean

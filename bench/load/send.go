@@ -117,9 +117,12 @@ func firstOf(errs []error) error {
 	return cancelled
 }
 
+// answerWithin is how long an answer may take before the request is sent again.
+const answerWithin = 10 * time.Minute
+
 // run sends what one stream has, over a connection of its own.
 func (s *Sender) run(ctx context.Context, stream *Stream, p *Phase) error {
-	client := &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 1, DisableCompression: true}}
+	client := &http.Client{Timeout: answerWithin, Transport: &http.Transport{MaxIdleConnsPerHost: 1, DisableCompression: true}}
 	defer client.CloseIdleConnections()
 	var buf []byte
 	for ctx.Err() == nil {

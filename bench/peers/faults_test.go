@@ -16,7 +16,8 @@ import (
 )
 
 // fault decides what becomes of request n of the run, counted from 0: the
-// bodies to forward, and the answer when there are none. False lets it pass.
+// bodies to forward, and the answer if it is not to be the server's. False lets
+// it pass.
 type fault func(n int, body []byte) (forward [][]byte, code int, met bool)
 
 // lose acknowledges a request that goes nowhere.
@@ -30,6 +31,12 @@ func twice(_ int, body []byte) ([][]byte, int, bool) { return [][]byte{body, bod
 // answerWith refuses the third request.
 func answerWith(code int) fault {
 	return func(n int, _ []byte) ([][]byte, int, bool) { return nil, code, n == 2 }
+}
+
+// unsure forwards the third request and says that it did not work out, so that
+// it comes again.
+func unsure(n int, body []byte) ([][]byte, int, bool) {
+	return [][]byte{body}, http.StatusServiceUnavailable, n == 2
 }
 
 // dropLast leaves out the last series of the last request of four in a round.
@@ -102,9 +109,13 @@ func (p *proxies) between(t *testing.T) func(url string) string {
 			}
 			bodies, code := p.judge(body)
 			for _, b := range bodies {
-				if code, err = forward(r, url, b); err != nil {
+				answer, err := forward(r, url, b)
+				if err != nil {
 					http.Error(w, err.Error(), http.StatusBadGateway)
 					return
+				}
+				if code == 0 {
+					code = answer
 				}
 			}
 			w.WriteHeader(code)

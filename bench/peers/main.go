@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -100,15 +101,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	b := &bench{options: o, start: time.Now(), stderr: stderr, report: report{lines: lines}}
 	b.report.header(peers)
+	var errs []error // one that fails does not take the others' figures along
 	for _, part := range o.parts {
 		for _, p := range peers {
 			if err := b.measure(ctx, part, p); err != nil {
-				return fmt.Errorf("%s, %s: %w", p.name, part, err)
+				errs = append(errs, fmt.Errorf("%s, %s: %w", p.name, part, err))
+				b.say("%v", errs[len(errs)-1])
+			}
+			if ctx.Err() != nil {
+				return errors.Join(errs...)
 			}
 		}
 	}
-	if err := b.compareAnswers(); err != nil {
-		return err
-	}
-	return b.report.table(stdout, o.peers)
+	errs = append(errs, b.compareAnswers(), b.report.table(stdout, o.peers))
+	return errors.Join(errs...)
 }

@@ -128,12 +128,17 @@ func (b *bench) ingest(ctx context.Context, p *peer, s *server, proto remotewrit
 		value{steady.memory.rss / n, "rss-B/series"}, value{steady.memory.anonymous / n, "anon-B/series"}, value{steady.memory.heap / n, "heap-B/series"},
 		value{steady.memory.rss / mib, "rss-MiB"}, value{steady.memory.peak / mib, "peak-MiB"}, value{float64(steady.Retries), "retries"})
 	b.say("%s: reading back", what)
-	return b.verify(ctx, p, s, w, b.rounds)
+	return b.verify(ctx, p, s, w, b.rounds, create.Retries+steady.Retries)
 }
 
 // verify reads back all that was acknowledged.
-func (b *bench) verify(ctx context.Context, p *peer, s *server, w *load.Workload, rounds int) error {
-	v := load.Verifier{Base: s.base, Tolerance: p.tolerance, Patience: b.patience}
+func (b *bench) verify(ctx context.Context, p *peer, s *server, w *load.Workload, rounds, retries int) error {
+	if p.flush != "" {
+		if err := s.ask(ctx, "GET", p.flush); err != nil {
+			return err
+		}
+	}
+	v := load.Verifier{Base: s.base, Tolerance: p.tolerance, Repeats: p.repeats && retries > 0, Patience: b.patience}
 	if err := v.Verify(ctx, w, rounds); err != nil {
 		return fmt.Errorf("what was acknowledged does not come back:\n%w", err)
 	}

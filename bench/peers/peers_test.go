@@ -25,7 +25,7 @@ func small(t *testing.T) (args []string, dir string) {
 	dir = t.TempDir()
 	return []string{
 		"-series=1000", "-rounds=3", "-query-series=1000", "-hours=0.1", "-settle=0s", "-ask-for=50ms", "-peers=chiron,prometheus", "-dir=" + dir,
-		"-chiron=" + testenv.BuildChiron(t), "-prometheus=" + testenv.Tool(t, "prometheus"),
+		"-chiron=" + testenv.BuildChiron(t), "-prometheus=" + testenv.Tool(t, "prometheus"), "-victoriametrics=" + testenv.Tool(t, "victoria-metrics"),
 	}, dir
 }
 
@@ -72,8 +72,8 @@ func empty(t *testing.T, dir string) {
 	}
 }
 
-// TestReadingBack: what is acknowledged and lost on the way is found, against
-// both real servers and with both protocols.
+// TestReadingBack: what is acknowledged and lost on the way is found, with the
+// real servers, and nothing else is taken for a loss.
 func TestReadingBack(t *testing.T) {
 	args, dir := small(t)
 	o, err := parse(args, io.Discard)
@@ -94,6 +94,10 @@ func TestReadingBack(t *testing.T) {
 		{"one sample is lost", "prometheus", dropLast, []string{"sum(count_over_time(", " is 59, want 60"}},
 		{"a value is changed", "chiron", changeFirst, []string{"sample 1 is "}},
 		{"a request comes twice", "chiron", twice, nil},
+		{"an answer is lost", "chiron", unsure, nil},
+		{"an answer is lost", "prometheus", unsure, nil},
+		{"an answer is lost", "victoriametrics", unsure, nil},
+		{"a request is lost", "victoriametrics", lose(2), []string{"sum(count_over_time(", "is 50, want 60"}},
 		{"a request is refused for good", "chiron", answerWith(400), []string{"cannot write to", "400"}},
 		{"a request is refused for now", "chiron", answerWith(503), nil},
 	} {

@@ -75,7 +75,7 @@ func (b *bench) query(ctx context.Context, p *peer, s *server) error {
 		}
 	}
 	b.say("%s: reading back", what)
-	if err := b.verify(ctx, p, s, w, rounds); err != nil {
+	if err := b.verify(ctx, p, s, w, rounds, fill.Retries); err != nil {
 		return err
 	}
 	stored, err := p.stored(ctx, s, fill.Samples)
@@ -84,7 +84,7 @@ func (b *bench) query(ctx context.Context, p *peer, s *server) error {
 	}
 	b.report.add(p.name, "part=stored"+scale, 1,
 		value{stored, "B/sample"}, value{m.rss / mib, "rss-MiB"}, value{m.anonymous / mib, "anon-MiB"}, value{m.peak / mib, "peak-MiB"},
-		value{float64(fill.Samples) / fill.cpu.Seconds(), "samples/cpu-s"})
+		value{float64(fill.Samples) / fill.cpu.Seconds(), "samples/cpu-s"}, value{float64(fill.Retries), "retries"})
 	return nil
 }
 
