@@ -59,6 +59,12 @@ func (r *anomalyRule) String() string {
 	s := r.spec
 	text := fmt.Sprintf("anomaly: %s expr: %s model: %s direction: %s min_dev: %v min_rel_dev: %v range: %v width: %v warmup: %v output: %v limit: %d labels: %v",
 		s.Name, s.Expr, s.Model, s.Direction, s.MinDev, s.MinRelDev, s.Range, s.Width, s.Warmup, s.Output.Metrics(), s.Limit, labels.FromMap(s.Labels))
+	if s.Inputs != nil {
+		text += fmt.Sprintf(" inputs: %q join: %q explain: %d", s.Inputs, s.Join, s.Explain)
+	}
+	if s.Ratio != nil {
+		text += " of a total"
+	}
 	if s.Forecast != nil {
 		text += " forecast: " + s.Forecast.String()
 	}
@@ -107,7 +113,7 @@ func (r *anomalyRule) states() map[string]int {
 	defer r.mu.Unlock()
 	out := map[string]int{}
 	for _, tr := range r.series {
-		out[tr.scorer.State().String()]++
+		out[tr.learner().State().String()]++
 	}
 	return out
 }

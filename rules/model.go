@@ -94,6 +94,8 @@ func buildCall(c lang.Call) (detect.Model, error) {
 		})
 	case "count":
 		return detect.NewCount(detect.CountConfig{Window: a.Duration("window"), Rarity: a.Float("rarity")})
+	case "ratio":
+		return detect.NewRatio(detect.RatioConfig{MinTotal: a.Float("min_total"), Window: a.Duration("window"), Tail: a.Float("tail")})
 	case "spectral":
 		return detect.NewSpectral(detect.SpectralConfig{Points: a.Int("points")})
 	case "auto":

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/chironhq/chiron/rules/detect"
 	"github.com/chironhq/chiron/rules/lang"
@@ -27,28 +28,28 @@ type limits struct {
 	scratch []byte
 }
 
-// limitsOf reads a frame's limit; ok is false when the rule has none.
-func (r *anomalyRule) limitsOf(f frame) (l limits, ok bool, err error) {
+// limitsOf reads a frame's limit; nil when there is none.
+func (r *anomalyRule) limitsOf(f frame) (*limits, error) {
 	switch {
 	case r.limit == nil:
-		return l, false, nil
-	case r.limit.expr.Type() == "scalar":
-		if len(f.limit) != 1 {
-			return l, false, nil
+		return nil, nil
+	case r.limit.expr.Type() == parser.ValueTypeScalar:
+		if len(f.limit) != 1 { // only while models learn from the ring
+			return nil, nil
 		}
-		return limits{all: f.limit[0].V, scalar: true}, true, nil
+		return &limits{all: f.limit[0].V, scalar: true}, nil
 	}
-	l.byKey = make(map[string]float64, len(f.limit))
+	l := &limits{byKey: make(map[string]float64, len(f.limit))}
 	b := labels.NewBuilder(labels.EmptyLabels())
 	for _, s := range f.limit {
 		ls := withoutName(b, s)
 		key := string(ls.Bytes(nil))
 		if _, twice := l.byKey[key]; twice {
-			return l, false, fmt.Errorf("limit: two series differ only in their metric name: %s; aggregate or rename them", ls)
+			return nil, fmt.Errorf("limit: two series differ only in their metric name: %s; aggregate or rename them", ls)
 		}
 		l.byKey[key] = s.V
 	}
-	return l, true, nil
+	return l, nil
 }
 
 func (l *limits) of(ls labels.Labels) (float64, bool) {

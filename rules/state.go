@@ -82,7 +82,7 @@ func (r *anomalyRule) appendState(b []byte) ([]byte, error) {
 		tr.labels.Range(func(l labels.Label) { b = appendBytes(appendBytes(b, l.Name), l.Value) })
 		b = binary.AppendVarint(b, tr.seen)
 		var err error
-		if scratch, err = tr.scorer.AppendBinary(scratch[:0]); err != nil {
+		if scratch, err = tr.learner().AppendBinary(scratch[:0]); err != nil {
 			return nil, err
 		}
 		b = appendBytes(b, scratch)
@@ -215,7 +215,7 @@ func (g *group) inheritSaved(saved map[string]savedRule) {
 		for _, series := range s.series {
 			tr, err := a.track(series.labels)
 			if err == nil {
-				err = tr.scorer.UnmarshalBinary(series.state)
+				err = tr.learner().UnmarshalBinary(series.state)
 			}
 			if err != nil {
 				g.logger.Warn("a saved model does not fit and learns again", "rule", a.Name(), "series", series.labels.String(), "err", err)

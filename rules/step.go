@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding"
 	"fmt"
 	"maps"
 
@@ -11,16 +12,37 @@ import (
 	"github.com/chironhq/chiron/rules/lang"
 )
 
-// tracked is one series of the rule.
+// tracked is one series of the rule, or one entity of several inputs.
 type tracked struct {
-	labels labels.Labels // of the expression, without a metric name
+	labels labels.Labels // of the expression, without a metric name, or those that join inputs
 	scorer *detect.Scorer
-	seen   int64 // milliseconds of the newest evaluation that returned it
+	vector *detect.VectorScorer // of inputs, instead of scorer
+	seen   int64                // milliseconds of the newest evaluation that returned it
+
+	values []float64       // by input, NaN when it is missing
+	from   []labels.Labels // by input, whose value it is
+	has    []bool          // by input, whether this evaluation returned it
 
 	// Output series for that model name.
 	model     string
 	out       []labels.Labels // in the order of outputs
 	forecasts forecastLabels
+	shares    []labels.Labels // of contributions, by input
+}
+
+// learner is what a tracked series runs.
+type learner interface {
+	Name() string
+	State() detect.State
+	encoding.BinaryAppender
+	encoding.BinaryUnmarshaler
+}
+
+func (tr *tracked) learner() learner {
+	if tr.vector != nil {
+		return tr.vector
+	}
+	return tr.scorer
 }
 
 // stepping is one evaluation under way.
@@ -35,13 +57,20 @@ type stepping struct {
 // step scores and learns one frame.
 func (r *anomalyRule) step(f frame, t int64, emit bool) (out promql.Vector, over int, err error) {
 	st := &stepping{t: t, emit: emit, b: labels.NewBuilder(labels.EmptyLabels())}
-	err = r.stepSeries(st, f)
+	switch {
+	case r.spec.Ratio != nil:
+		err = r.stepRatios(st, f)
+	case r.spec.Inputs != nil:
+		err = r.stepInputs(st, f)
+	default:
+		err = r.stepSeries(st, f)
+	}
 	return st.out, st.over, err
 }
 
 // stepSeries gives every series its own model.
 func (r *anomalyRule) stepSeries(st *stepping, f frame) error {
-	l, limited, err := r.limitsOf(f)
+	l, err := r.limitsOf(f)
 	if err != nil {
 		return err
 	}
@@ -53,20 +82,51 @@ func (r *anomalyRule) stepSeries(st *stepping, f frame) error {
 		if tr == nil {
 			continue
 		}
-		p := detect.Point{T: st.t, V: s.V}
-		v := tr.scorer.Step(p)
-		if !st.emit {
-			continue
-		}
-		r.outputs(st, tr, s.V, v)
-		switch {
-		case r.spec.Forecast != nil && limited:
-			st.out = r.predict(st.out, tr, p, &l)
-		case r.spec.Forecast != nil:
-			st.out = r.predict(st.out, tr, p, nil)
-		}
+		r.write(st, tr, s.V, tr.scorer.Step(detect.Point{T: st.t, V: s.V}), l)
 	}
 	return nil
+}
+
+// stepRatios gives every series of the total its own model. A part that is not
+// there is 0: counters of errors often begin with the first one.
+func (r *anomalyRule) stepRatios(st *stepping, f frame) error {
+	l, err := r.limitsOf(f)
+	if err != nil {
+		return err
+	}
+	errs := make(map[string]float64, len(f.vectors[0]))
+	for _, s := range f.vectors[0] {
+		ls := withoutName(st.b, s)
+		key := string(ls.Bytes(nil))
+		if _, twice := errs[key]; twice {
+			return fmt.Errorf("errors: two series differ only in their metric name: %s; aggregate or rename them", ls)
+		}
+		errs[key] = s.V
+	}
+	for _, s := range f.vectors[1] {
+		ls := withoutName(st.b, s)
+		tr, err := r.find(st, ls)
+		if err != nil {
+			return fmt.Errorf("total: %w", err)
+		}
+		if tr == nil {
+			continue
+		}
+		ratio, v := tr.scorer.StepRatio(st.t, errs[string(ls.Bytes(nil))], s.V)
+		r.write(st, tr, ratio, v, l)
+	}
+	return nil
+}
+
+// write appends what the rule writes for one value of a series.
+func (r *anomalyRule) write(st *stepping, tr *tracked, actual float64, v detect.Verdict, l *limits) {
+	if !st.emit {
+		return
+	}
+	r.outputs(st, tr, tr.scorer.Name(), actual, v)
+	if r.spec.Forecast != nil {
+		st.out = r.predict(st.out, tr, detect.Point{T: st.t, V: actual}, l)
+	}
 }
 
 // find returns the series with those labels, a new one if need be; nil when
@@ -92,6 +152,16 @@ func (r *anomalyRule) find(st *stepping, ls labels.Labels) (*tracked, error) {
 }
 
 func (r *anomalyRule) track(ls labels.Labels) (*tracked, error) {
+	if n := len(r.spec.Inputs); n > 0 {
+		m, err := BuildVectorModel(r.spec.Model, n)
+		if err != nil {
+			return nil, err
+		}
+		return &tracked{
+			labels: ls, vector: detect.NewVectorScorer(m, scorerConfig(r.spec)),
+			values: make([]float64, n), from: make([]labels.Labels, n),
+		}, nil
+	}
 	m, err := BuildModel(r.spec.Model)
 	if err != nil {
 		return nil, err
@@ -108,10 +178,10 @@ func (r *anomalyRule) track(ls labels.Labels) (*tracked, error) {
 }
 
 // outputs appends the series that the rule writes for one point.
-func (r *anomalyRule) outputs(st *stepping, tr *tracked, actual float64, v detect.Verdict) {
+func (r *anomalyRule) outputs(st *stepping, tr *tracked, model string, actual float64, v detect.Verdict) {
 	names := r.spec.Output.Metrics()
-	if name := tr.scorer.Name(); tr.out == nil || tr.model != name {
-		r.name(st.b, tr, name, names)
+	if tr.out == nil || tr.model != model {
+		r.name(st.b, tr, model, names)
 	}
 	for i, metric := range names {
 		value := v.Score
@@ -144,6 +214,13 @@ func (r *anomalyRule) name(b *labels.Builder, tr *tracked, model string, metrics
 	}
 	if r.spec.Forecast != nil {
 		tr.forecasts = r.forecastLabels(b)
+	}
+	if r.spec.Explain > 0 {
+		tr.shares = make([]labels.Labels, len(r.spec.Inputs))
+		b.Set(labels.MetricName, lang.MetricContribution)
+		for i, input := range r.spec.Inputs {
+			tr.shares[i] = b.Set(lang.LabelInput, input.Name).Labels()
+		}
 	}
 }
 

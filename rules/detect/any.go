@@ -57,13 +57,17 @@ func (m *Combined) State() State {
 
 // Score asks every model that is ready.
 func (m *Combined) Score(p Point) Verdict {
+	return m.score(p, func(part Model) Verdict { return part.Score(p) })
+}
+
+func (m *Combined) score(p Point, of func(Model) Verdict) Verdict {
 	s := m.State()
 	if s < Ready || math.IsNaN(p.V) {
 		return unknown(s)
 	}
 	out := unknown(s)
 	for _, part := range m.models {
-		v := part.Score(p)
+		v := of(part)
 		if math.IsNaN(v.Score) {
 			continue
 		}

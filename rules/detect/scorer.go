@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"errors"
 	"math"
 	"time"
 )
@@ -30,11 +29,8 @@ type Scorer struct {
 	model Model
 	ahead Model // forecasts where model cannot; nil: none
 	c     ScorerConfig
-
-	first, last int64 // milliseconds of the first and the newest point; valid when seen
-	seen        bool
-	strange     float64 // milliseconds for which the points have been anomalous
-	rhythm      float64 // mean milliseconds between points
+	damping
+	traffic float64 // mean total of a ratio
 }
 
 // NewScorer makes a scorer around m, which it owns from then on.
@@ -62,19 +58,44 @@ func (s *Scorer) State() State {
 // Step scores p, then learns it. Points that are not newer than the newest one
 // are scored and not learned; NaN is neither.
 func (s *Scorer) Step(p Point) Verdict {
-	if !s.seen {
-		s.first, s.last, s.seen = p.T, p.T-1, true
-	}
+	s.begin(p.T)
 	if math.IsNaN(p.V) {
-		v := unknown(s.State())
-		return v
+		return unknown(s.State())
 	}
-	model := s.model.Score(p)
-	v := s.judge(p, model)
+	v := s.judge(p, s.model.Score(p))
 	if p.T > s.last {
-		s.learn(p, v)
+		weight := s.weigh(p.T, v.Score > 1) // while learning too: what lies outside the range
+		s.model.Learn(p, weight)
+		s.learnAhead(p, weight)
 	}
 	return v
+}
+
+// StepRatio scores and learns part over total. Without a total there is no
+// ratio; models that do not know totals learn from small ones less.
+func (s *Scorer) StepRatio(t int64, part, total float64) (ratio float64, v Verdict) {
+	p := Point{T: t, V: part / total}
+	s.begin(t)
+	if math.IsNaN(p.V) || !(total > 0) {
+		return math.NaN(), unknown(s.State())
+	}
+	v = s.judge(p, scoreOf(s.model, p, total))
+	if t > s.last {
+		if s.traffic == 0 {
+			s.traffic = total
+		}
+		s.traffic += (total - s.traffic) / 256
+		weight, traffic := s.weigh(t, v.Score > 1), min(total/s.traffic, 1)
+		learnOf(s.model, p, total, weight, traffic)
+		s.learnAhead(p, weight*traffic)
+	}
+	return p.V, v
+}
+
+func (s *Scorer) learnAhead(p Point, weight float64) {
+	if s.ahead != nil {
+		s.ahead.Learn(p, weight)
+	}
 }
 
 // judge applies the rule's fields to the model's verdict.
@@ -138,49 +159,13 @@ func (s *Scorer) beyond(v float64) float64 {
 	return min(1.0001+distance/size, maxScore)
 }
 
-// Damping: an anomalous point is learned at a small weight that grows while
-// the anomaly lasts, so that a short one leaves no mark and a new level is
-// normal again after about patience points.
-const (
-	dampedWeight = 0.05
-	patience     = 60 // in mean distances between points
-	longestGap   = 16 // in mean distances; a longer one tells nothing of the next
-)
-
-// learn gives the point to the model at the weight that its score deserves.
-func (s *Scorer) learn(p Point, v Verdict) {
-	dt := float64(p.T - s.last)
-	if s.last >= s.first { // not the first point
-		if s.rhythm == 0 {
-			s.rhythm = dt
-		}
-		s.rhythm += (min(dt, longestGap*s.rhythm) - s.rhythm) / 16
-	}
-	s.last = p.T
-	weight := 1.0
-	switch {
-	case v.Score > 1: // while learning too: what lies outside the range
-		s.strange += min(dt, 4*max(s.rhythm, 1))
-		weight = min(1, max(dampedWeight, s.strange/(patience*max(s.rhythm, 1))))
-	default:
-		s.strange = max(0, s.strange-2*dt)
-	}
-	s.model.Learn(p, weight)
-	if s.ahead != nil {
-		s.ahead.Learn(p, weight)
-	}
-}
-
 const scorerVersion = 2
 
 // AppendBinary appends the state of the scorer and its model.
 func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {
 	w := newWriter(b, idScorer, scorerVersion)
-	w.int(s.first)
-	w.int(s.last)
-	w.bool(s.seen)
-	w.float(s.strange)
-	w.float(s.rhythm)
+	s.write(w)
+	w.float(s.traffic)
 	if err := w.part(s.model); err != nil {
 		return w.b, err
 	}
@@ -197,10 +182,9 @@ func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {
 // configuration. On an error the scorer must not be used further.
 func (s *Scorer) UnmarshalBinary(b []byte) error {
 	r := newReader(b, idScorer, scorerVersion)
-	s.first, s.last, s.seen = r.int(), r.int(), r.bool()
-	s.strange, s.rhythm = r.float(), r.float()
-	if math.IsNaN(s.strange) || math.IsNaN(s.rhythm) {
-		return errors.Join(errState, errors.New("a number is missing"))
+	s.read(r)
+	if s.traffic = r.float(); !(s.traffic >= 0) {
+		r.fail("a total that cannot be")
 	}
 	r.part(s.model)
 	switch ahead := r.bool(); {

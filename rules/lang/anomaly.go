@@ -44,6 +44,10 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 		"output":      func(_, v *yaml.Node) { a.Output = l.output(v) },
 		"limit":       func(_, v *yaml.Node) { a.Limit = l.limit(v) },
 		"labels":      func(_, v *yaml.Node) { labels = v; own = l.stringMap(v, "labels") },
+		"ratio":       func(_, v *yaml.Node) { a.Ratio = l.ratio(v) },
+		"inputs":      func(_, v *yaml.Node) { a.Inputs = l.inputs(v) },
+		"join":        func(_, v *yaml.Node) { a.Join = l.labelNames(v, "join", "rule/inputs") },
+		"explain":     func(_, v *yaml.Node) { a.Explain = l.explain(v) },
 		"forecast":    func(_, v *yaml.Node) { a.Forecast = l.forecast(v) },
 		"alert":       func(k, v *yaml.Node) { alertKey, alert = k, v },
 		"record": func(k, _ *yaml.Node) {
@@ -56,11 +60,11 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 		"data_range":                func(_, v *yaml.Node) { a.Range = l.dataRange(v, "data_range") },
 		"scale":                     func(_, v *yaml.Node) { a.Width = l.scale(v) },
 	}
-	later := l.refuseUnsupported(fields)
+	l.refuseUnsupported(fields)
 	l.doc.Object(n, "anomaly rule", fields)
 	l.checkAliases(n)
-	l.checkHasExpr(n, *later)
-	l.checkDirectionGiven(n)
+	l.checkSources(n, a)
+	l.checkDirectionGiven(n, a)
 	l.checkModelFits(n, a)
 	l.checkLabels(labels, own)
 	l.checkReserved(labels, own)

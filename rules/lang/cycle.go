@@ -93,12 +93,18 @@ func vertices(files []*File) []vertex {
 }
 
 func anomalyVertex(a *Anomaly) vertex {
-	v := vertex{title: fmt.Sprintf("anomaly %q", a.Name), pos: a.exprPos, anomaly: true, reads: selectors(a.Expr)}
+	v := vertex{title: fmt.Sprintf("anomaly %q", a.Name), pos: a.exprPos, anomaly: true}
+	for _, source := range a.Sources() {
+		v.reads = append(v.reads, selectors(source.Expr)...)
+	}
 	fixed := maps.Clone(a.Labels)
 	fixed[LabelAnomalyName] = a.Name
-	others := resultLabels(a.Expr).with(LabelAnomalyModel)
+	others := a.seriesLabels().with(LabelAnomalyModel)
 	for _, metric := range a.Output.Metrics() {
 		v.writes = append(v.writes, series{metric: metric, fixed: fixed, others: others})
+	}
+	if a.Explain > 0 {
+		v.writes = append(v.writes, series{metric: MetricContribution, fixed: fixed, others: others.with(LabelInput)})
 	}
 	if a.Forecast != nil {
 		v.writes = append(v.writes, series{metric: MetricForecast, fixed: fixed, others: others.with(LabelHorizon, LabelBound)})
@@ -108,6 +114,17 @@ func anomalyVertex(a *Anomaly) vertex {
 		v.writes = append(v.writes, series{metric: MetricTimeToLimit, fixed: fixed, others: others})
 	}
 	return v
+}
+
+// seriesLabels are those that the series of the rule's models can have.
+func (a *Anomaly) seriesLabels() labelSet {
+	switch {
+	case a.Ratio != nil:
+		return resultLabels(a.Ratio.Total.Expr)
+	case a.Inputs != nil:
+		return labelSet{names: a.Join}
+	}
+	return resultLabels(a.Expr)
 }
 
 func prometheusVertex(g *Group, r rulefmt.Rule) vertex {

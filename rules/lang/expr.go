@@ -43,11 +43,3 @@ func (l *loader) expression(n *yaml.Node, what string, scalar bool) (parser.Expr
 	}
 	return nil, ""
 }
-
-func (l *loader) checkHasExpr(n *yaml.Node, replaced bool) {
-	if value(n, "expr") != nil || replaced {
-		return
-	}
-	key, _ := entry(n, "anomaly")
-	l.doc.Errorf(key, "rule/expr", "an anomaly rule needs expr, a PromQL expression")
-}

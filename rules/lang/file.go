@@ -73,8 +73,12 @@ const DefaultLimit = 10000
 // Anomaly is a checked anomaly rule.
 type Anomaly struct {
 	Name      string      // label anomaly_name
-	Expr      parser.Expr // an instant vector
+	Expr      parser.Expr // an instant vector; of ratio and inputs, what stands for them
 	Query     string      // the text of Expr as written
+	Ratio     *Ratio      // nil: none
+	Inputs    []Source    // nil: none; else at least one, with different names
+	Join      []string    // labels that join the inputs
+	Explain   int         // most inputs to name for a score
 	Model     ModelExpr
 	Direction Direction
 	MinDev    [2]float64        // below, above: smaller absolute deviations score 0
@@ -109,6 +113,7 @@ const (
 	LabelAnomalyModel = "anomaly_model"
 	LabelHorizon      = "horizon"
 	LabelBound        = "bound"
+	LabelInput        = "input"
 )
 
 // Names of the output series.
@@ -120,8 +125,9 @@ const (
 	MetricUpper    = "anomaly_upper"
 	MetricState    = "anomaly_model_state"
 
-	MetricForecast    = "anomaly_forecast"
-	MetricTimeToLimit = "anomaly_time_to_limit_seconds"
+	MetricForecast     = "anomaly_forecast"
+	MetricTimeToLimit  = "anomaly_time_to_limit_seconds"
+	MetricContribution = "anomaly_contribution"
 )
 
 // Metrics returns the names of the series that the set stands for.

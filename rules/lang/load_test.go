@@ -53,6 +53,13 @@ func describe(f *File) string {
 
 // describeFields prints the fields that most rules do not have.
 func describeFields(b *strings.Builder, a *Anomaly) {
+	if a.Ratio != nil || a.Inputs != nil {
+		fmt.Fprintf(b, "    sources=")
+		for _, s := range a.Sources() {
+			fmt.Fprintf(b, "%s@%d:%d: %s; ", s.Name, s.Pos.Line, s.Pos.Column, s.Expr)
+		}
+		fmt.Fprintf(b, "join=%q explain=%d\n", a.Join, a.Explain)
+	}
 	if a.Forecast != nil {
 		fmt.Fprintf(b, "    forecast=%s\n", a.Forecast)
 	}

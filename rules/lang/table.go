@@ -209,6 +209,14 @@ var Models = []ModelSpec{
 		},
 	},
 	{
+		Name: "ratio", For: "error ratios, with the field ratio", Method: "tail of a beta-binomial distribution, so a small total proves little",
+		Params: []ParamSpec{
+			{Name: "min_total", Type: Number, Default: 20.0, Bounds: &Bounds{Min: 1, Max: math.Inf(1), MaxOpen: true}, Help: "smallest total that is judged; a smaller one scores 0"},
+			{Name: "window", Type: Duration, Default: day, Bounds: windowBounds, Help: "how far back the evidence reaches"},
+			{Name: "tail", Type: Fraction, Default: 0.0001, Bounds: &Bounds{Max: 0.5, MinOpen: true, MaxOpen: true}, Help: "probability of a count at the border of normal"},
+		},
+	},
+	{
 		Name: "spectral", For: "sharp jumps and spikes that do not go with the rest", Method: "spectral residual of a sliding window",
 		Params: []ParamSpec{
 			{Name: "points", Type: Integer, Default: 64.0, Bounds: &Bounds{Min: 16, Max: 512}, Help: "steps of the window; powers of two are fast"},

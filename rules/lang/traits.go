@@ -41,8 +41,26 @@ func (l *loader) checkModelFits(n *yaml.Node, a *Anomaly) {
 		model = n
 	}
 	calls := Calls(a.Model)
-	if a.Forecast != nil && !anyCall(calls, func(t Traits) bool { return t.Forecasts }) {
+	forecast, _ := entry(n, "forecast")
+	switch {
+	case a.Forecast == nil:
+	case a.Inputs != nil:
+		l.doc.Errorf(forecast, "rule/forecast", "inputs cannot be forecast; use a rule with expr for each")
+	case !anyCall(calls, func(t Traits) bool { return t.Forecasts }):
 		l.errorIn(model, calls[0].At, "rule/forecast", "%s cannot look ahead; trend, seasonal and auto can, among others", a.Model)
+	}
+	for _, c := range calls {
+		switch t := TraitsOf(c.Name); {
+		case t.Ratio && a.Ratio == nil:
+			l.errorIn(model, c.At, "rule/ratio", "%s needs the field ratio: {errors: …, total: …}", c.Name)
+		case t.Group && a.Ratio != nil:
+			l.errorIn(model, c.At, "rule/ratio", "%s judges all series together and cannot weigh by a total; use expr", c.Name)
+		case t.Group && a.Inputs != nil:
+			l.errorIn(model, c.At, "rule/inputs", "%s judges all series together and takes no inputs; use expr", c.Name)
+		}
+	}
+	if a.Inputs != nil {
+		l.noBand(n, a, "inputs have")
 	}
 }
 

@@ -9,19 +9,13 @@ import (
 // laterFields are fields of the language that this version cannot carry out.
 // Loading a file without them would watch something else than its author
 // meant, so they are errors: the check rule/unsupported.
-var laterFields = []string{"ratio", "inputs", "join", "cohort", "explain"}
+var laterFields = []string{"cohort"}
 
-// refuseUnsupported adds the fields that are errors. The result tells, after
-// the rule has been read, whether one of them replaces expr.
-func (l *loader) refuseUnsupported(fields map[string]diag.Field) *bool {
-	replacesExpr := new(bool)
+// refuseUnsupported adds the fields that are errors.
+func (l *loader) refuseUnsupported(fields map[string]diag.Field) {
 	for _, name := range laterFields {
 		fields[name] = func(k, _ *yaml.Node) {
-			if name == "ratio" || name == "inputs" {
-				*replacesExpr = true
-			}
 			l.doc.Errorf(k, "rule/unsupported", "%s is not supported yet by this version", name)
 		}
 	}
-	return replacesExpr
 }

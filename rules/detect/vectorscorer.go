@@ -1,0 +1,69 @@
+package detect
+
+// VectorScorer is one entity of several inputs under one rule, as a Scorer is
+// one series: of the rule's fields, width and warm-up apply.
+type VectorScorer struct {
+	model VectorModel
+	c     ScorerConfig
+	damping
+}
+
+// NewVectorScorer makes a scorer around m, which it owns from then on.
+func NewVectorScorer(m VectorModel, c ScorerConfig) *VectorScorer {
+	if c.Width <= 0 {
+		c.Width = 1
+	}
+	return &VectorScorer{model: m, c: c}
+}
+
+// Name is the model's name.
+func (s *VectorScorer) Name() string { return s.model.Name() }
+
+// State tells how far the model is, as Step would say it.
+func (s *VectorScorer) State() State {
+	if st := s.model.State(); st != Ready || s.last-s.first >= s.c.Warmup.Milliseconds() {
+		return st
+	}
+	return Learning
+}
+
+// Step scores p, then learns it, and fills share, when it is not nil, with the
+// inputs' shares of the score. A point that is not newer than the newest one
+// is scored and not learned.
+func (s *VectorScorer) Step(p Vector, share []float64) Verdict {
+	s.begin(p.T)
+	v := s.model.Score(p, share)
+	if learning := v.State < Ready || p.T-s.first < s.c.Warmup.Milliseconds(); learning {
+		v = unknown(min(v.State, Learning))
+		for i := range share {
+			share[i] = v.Score
+		}
+	}
+	v.Score /= s.c.Width
+	if p.T > s.last {
+		s.model.Learn(p, s.weigh(p.T, v.Score > 1))
+	}
+	return v
+}
+
+const (
+	idVectorScorer      byte = 57
+	vectorScorerVersion byte = 1
+)
+
+// AppendBinary appends the state of the scorer and its model.
+func (s *VectorScorer) AppendBinary(b []byte) ([]byte, error) {
+	w := newWriter(b, idVectorScorer, vectorScorerVersion)
+	s.write(w)
+	err := w.part(s.model)
+	return w.b, err
+}
+
+// UnmarshalBinary restores what AppendBinary wrote for the same model and
+// configuration. On an error the scorer must not be used further.
+func (s *VectorScorer) UnmarshalBinary(b []byte) error {
+	r := newReader(b, idVectorScorer, vectorScorerVersion)
+	s.read(r)
+	r.part(s.model)
+	return r.done()
+}
