@@ -5,6 +5,7 @@
 //	go run ./bench/detection -data DIR                   a table a data set
 //	go run ./bench/detection -data DIR -model auto,mad   of these models only
 //	go run ./bench/detection plot -data DIR -file nab-dev/data/….csv -model auto -out plot.svg
+//	go run ./bench/detection gallery -data DIR           the pictures of docs/models.md
 //
 // Models run as in a rule: one configuration for all files, one pass, each
 // score given before the next point is seen. The data is not part of this

@@ -23,6 +23,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if len(args) > 0 && args[0] == "plot" {
 		return plotCommand(args[1:])
 	}
+	if len(args) > 0 && args[0] == "gallery" {
+		return galleryCommand(args[1:])
+	}
 	fs := flag.NewFlagSet("detection", flag.ContinueOnError)
 	data := fs.String("data", "", "directory that holds nab-dev, cloudmonitoring-dev, kpi-dev, smd-dev and asd-dev, or some of them")
 	models := fs.String("model", "", "model strings, separated by semicolons or, without arguments, by commas; default: every model of the table")

@@ -16,41 +16,60 @@ import (
 	"github.com/chironhq/chiron/rules/lang"
 )
 
+// plotOptions say what to draw.
+type plotOptions struct {
+	data, file, model, out string
+	column                 int     // that is drawn; all are scored
+	from, to               float64 // share of the file
+}
+
 // plotCommand draws one file with what one model says of it.
 func plotCommand(args []string) error {
+	var o plotOptions
 	fs := flag.NewFlagSet("detection plot", flag.ContinueOnError)
-	data := fs.String("data", "", "directory of the data sets")
-	file := fs.String("file", "", "file below it, such as nab-dev/data/realKnownCause/machine_temperature_system_failure.csv")
-	model := fs.String("model", "auto", "model string")
-	from := fs.Float64("from", 0, "share of the file at which the picture begins")
-	to := fs.Float64("to", 1, "share of the file at which it ends")
-	out := fs.String("out", "", "file to write, an SVG")
+	fs.StringVar(&o.data, "data", "", "directory of the data sets")
+	fs.StringVar(&o.file, "file", "", "file below it, such as nab-dev/data/realKnownCause/nyc_taxi.csv")
+	fs.StringVar(&o.model, "model", "auto", "model string")
+	fs.IntVar(&o.column, "column", 0, "column to draw, from 0; all are scored")
+	fs.Float64Var(&o.from, "from", 0, "share of the file at which the picture begins")
+	fs.Float64Var(&o.to, "to", 1, "share of the file at which it ends")
+	fs.StringVar(&o.out, "out", "", "file to write, an SVG")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if *data == "" || *file == "" || *out == "" || *from < 0 || *to > 1 || *from >= *to {
+	if o.data == "" || o.file == "" || o.out == "" || o.from < 0 || o.to > 1 || o.from >= o.to {
 		fs.Usage()
 		return fmt.Errorf("want -data, -file and -out, and 0 <= -from < -to <= 1")
 	}
-	e, err := corpus.ReadEntity(filepath.Join(*data, *file))
+	return plot(o)
+}
+
+func plot(o plotOptions) error {
+	e, err := corpus.ReadEntity(filepath.Join(o.data, o.file))
 	if err != nil {
 		return err
 	}
-	if set, name, ok := strings.Cut(*file, "/data/"); ok { // NAB has its labels beside
-		windows, err := corpus.ReadWindows(filepath.Join(*data, set, "windows.json"))
+	if o.column >= e.Columns {
+		return fmt.Errorf("%s has %d columns", o.file, e.Columns)
+	}
+	if set, name, ok := strings.Cut(o.file, "/data/"); ok { // NAB has its labels beside
+		windows, err := corpus.ReadWindows(filepath.Join(o.data, set, "windows.json"))
 		if err != nil {
 			return err
 		}
 		labelWindows(&e, windows[strings.TrimSuffix(name, ".gz")])
 	}
-	p, err := drawn(*model, &e)
+	p, err := drawn(o, &e)
 	if err != nil {
 		return err
 	}
 	n := float64(len(p.rows))
-	p.rows = p.rows[int(*from*n):int(*to*n)]
-	p.title = fmt.Sprintf("%s on %s", *model, strings.TrimSuffix(filepath.Base(*file), ".csv"))
-	return os.WriteFile(*out, p.svg(), 0o644) //nolint:gosec // a picture for everybody
+	p.rows = p.rows[int(o.from*n):int(o.to*n)]
+	p.title = fmt.Sprintf("%s on %s", o.model, strings.TrimSuffix(filepath.Base(o.file), ".csv"))
+	if e.Columns > 1 {
+		p.title += fmt.Sprintf(", %d inputs, number %d drawn", e.Columns, o.column+1)
+	}
+	return os.WriteFile(o.out, p.svg(), 0o644) //nolint:gosec // a picture for everybody
 }
 
 func labelWindows(e *corpus.Entity, windows []nab.Window) {
@@ -73,26 +92,29 @@ type pictureRow struct {
 	label                          bool
 }
 
-func drawn(model string, e *corpus.Entity) (*picture, error) {
-	expr, err := lang.ParseModel(model)
+func drawn(o plotOptions, e *corpus.Entity) (*picture, error) {
+	expr, err := lang.ParseModel(o.model)
 	if err != nil {
 		return nil, err
 	}
-	m, err := rules.BuildModel(expr)
+	line, err := rules.NewLine(expr, e.Columns, detect.ScorerConfig{})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", model, err)
+		return nil, fmt.Errorf("%s: %w", o.model, err)
 	}
-	s, p := detect.NewScorer(m, detect.ScorerConfig{}), &picture{}
+	p := &picture{}
 	for i, row := range e.Rows {
-		v := s.Step(detect.Point{T: e.Times[i].UnixMilli(), V: row[0]})
-		p.rows = append(p.rows, pictureRow{e.Times[i], row[0], v.Score, v.Expected, v.Lower, v.Upper, e.Labels[i]})
+		v, err := line.Step(e.Times[i].UnixMilli(), row)
+		if err != nil {
+			return nil, err
+		}
+		p.rows = append(p.rows, pictureRow{e.Times[i], row[o.column], v.Score, v.Expected, v.Lower, v.Upper, e.Labels[i]})
 	}
 	return p, nil
 }
 
 const (
 	plotWidth, plotHeight, scoreHeight, plotMargin = 900, 260, 90, 46
-	plotColumns                                    = 450 // a column holds the least and the greatest of its points
+	plotColumns                                    = 300 // a column holds the least and the greatest of its points
 	scoreTop                                       = 3.0 // greater scores are cut
 )
 
