@@ -156,18 +156,21 @@ func TestKill(t *testing.T) {
 // the newest.
 func checkKilled(t *testing.T, db *DB, last int, answered map[int]bool) {
 	t.Helper()
-	have := query(t, db, math.MinInt64, math.MaxInt64)
+	have := map[string]map[int64]string{}
+	for name, samples := range query(t, db, math.MinInt64, math.MaxInt64) {
+		have[name] = map[int64]string{}
+		for _, g := range samples {
+			have[name][g.t] = g.v
+		}
+	}
 	find := func(ls labels.Labels, at int64, want string, n int) {
 		t.Helper()
-		for _, g := range have[ls.String()] {
-			if g.t == at {
-				if g.v != want {
-					t.Fatalf("batch %d of %d: %s at %d is %s, want %s", n, last, ls, at, g.v, want)
-				}
-				return
-			}
+		switch got, ok := have[ls.String()][at]; {
+		case !ok:
+			t.Fatalf("batch %d of %d: %s has no sample at %d", n, last, ls, at)
+		case got != want:
+			t.Fatalf("batch %d of %d: %s at %d is %s, want %s", n, last, ls, at, got, want)
 		}
-		t.Fatalf("batch %d of %d: %s has no sample at %d", n, last, ls, at)
 	}
 	for n := range answered {
 		at := int64(n+1) * killStep
