@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/chironhq/chiron/internal/upstream"
+	"github.com/chironhq/chiron/rules/detect"
 	"github.com/chironhq/chiron/rules/lang"
 )
 
@@ -28,21 +29,25 @@ type anomalyRule struct {
 	lookups lookups
 
 	sources []*source
-	limit   *source // of the forecast; nil: none
+	limit   *source  // of the forecast; nil: none
+	by      []string // labels that divide the members of group
 
 	mu        sync.Mutex // held while models step, by the saver and by status; never while a query runs
 	series    map[string]*tracked
-	lastEval  int64 // milliseconds of the newest evaluation; 0: none
-	overLimit error // set while the rule returns more than its limit
+	group     *detect.GroupScorer // judges all series together; nil: each has a model
+	lastEval  int64               // milliseconds of the newest evaluation; 0: none
+	overLimit error               // set while the rule returns more than its limit
 	status    ruleStatus
 }
 
-func newAnomalyRule(group string, spec *lang.Anomaly, l lookups) *anomalyRule {
+func newAnomalyRule(group string, spec *lang.Anomaly, l lookups) (*anomalyRule, error) {
 	r := &anomalyRule{spec: spec, lookups: l, series: map[string]*tracked{}}
 	r.sources, r.limit = sourcesOf(spec)
 	r.status.health = upstream.HealthUnknown
 	r.key = group + "\x00" + r.String()
-	return r
+	var err error
+	r.group, r.by, err = groupOf(spec)
+	return r, err
 }
 
 // Name is the anomaly's name.
@@ -103,7 +108,7 @@ func (r *anomalyRule) take(from *anomalyRule) {
 	defer from.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.series, r.lastEval = from.series, from.lastEval
+	r.series, r.lastEval, r.group = from.series, from.lastEval, from.group
 	from.series = map[string]*tracked{}
 }
 
@@ -113,7 +118,7 @@ func (r *anomalyRule) states() map[string]int {
 	defer r.mu.Unlock()
 	out := map[string]int{}
 	for _, tr := range r.series {
-		out[tr.learner().State().String()]++
+		out[tr.stage().String()]++
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"time"
@@ -36,7 +37,10 @@ func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang
 	var built []upstream.Rule
 	for _, r := range g.specs {
 		if r.Anomaly != nil {
-			a := newAnomalyRule(file+"\x00"+spec.Name, r.Anomaly, lookups{db: m.o.DB, lookback: m.o.Lookback, metrics: m.metrics})
+			a, err := newAnomalyRule(file+"\x00"+spec.Name, r.Anomaly, lookups{db: m.o.DB, lookback: m.o.Lookback, metrics: m.metrics})
+			if err != nil {
+				return nil, fmt.Errorf("cannot build the model of %s: %w", r.Anomaly.Name, err)
+			}
 			g.anomalies = append(g.anomalies, a)
 			built = append(built, a)
 			continue

@@ -484,7 +484,7 @@ func TestEveryModelOfTheTableIsBuilt(t *testing.T) {
 func FuzzState(f *testing.F) {
 	w := []byte(stateMagic)
 	f.Add(w)
-	f.Add(append(w, 1, 1, 'k', 2, 1, 1, 1, 'a', 1, 'b', 2, 1, 'x', 0, 0, 0, 0))
+	f.Add(append(w, 1, 1, 'k', 2, 1, 'g', 1, 1, 1, 'a', 1, 'b', 2, 1, 'x', 0, 0, 0, 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		rules, err := parseState(sum(b))
 		if err != nil {

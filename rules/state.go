@@ -15,21 +15,23 @@ import (
 
 // The file of saved models:
 //
-//	"CHIRONM1"
+//	"CHIRONM2"
 //	uvarint rules, then for each:
-//	    string key, varint lastEval, uvarint series, then for each:
+//	    string key, varint lastEval, bytes state of the group's scorer
+//	    uvarint series, then for each:
 //	        uvarint labels, then name and value strings
 //	        varint seen, bytes state of the scorer
 //	crc32 (Castagnoli, little endian) of everything before it
 //
 // Strings and bytes stand behind their length as uvarint.
-const stateMagic = "CHIRONM1"
+const stateMagic = "CHIRONM2"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // savedRule is one rule's models as they were saved.
 type savedRule struct {
 	lastEval int64
+	group    []byte // state of the group's scorer; empty: none
 	series   []savedSeries
 }
 
@@ -75,15 +77,24 @@ func (r *anomalyRule) appendState(b []byte) ([]byte, error) {
 	defer r.mu.Unlock()
 	b = appendBytes(b, r.key)
 	b = binary.AppendVarint(b, r.lastEval)
-	b = binary.AppendUvarint(b, uint64(len(r.series)))
 	var scratch []byte
+	var err error
+	if r.group != nil {
+		if scratch, err = r.group.AppendBinary(nil); err != nil {
+			return nil, err
+		}
+	}
+	b = appendBytes(b, scratch)
+	b = binary.AppendUvarint(b, uint64(len(r.series)))
 	for _, tr := range r.series {
 		b = binary.AppendUvarint(b, uint64(tr.labels.Len()))
 		tr.labels.Range(func(l labels.Label) { b = appendBytes(appendBytes(b, l.Name), l.Value) })
 		b = binary.AppendVarint(b, tr.seen)
-		var err error
-		if scratch, err = tr.learner().AppendBinary(scratch[:0]); err != nil {
-			return nil, err
+		scratch = scratch[:0]
+		if l := tr.learner(); l != nil {
+			if scratch, err = l.AppendBinary(scratch); err != nil {
+				return nil, err
+			}
 		}
 		b = appendBytes(b, scratch)
 	}
@@ -146,7 +157,7 @@ func parseState(b []byte) (map[string]savedRule, error) {
 	out := map[string]savedRule{}
 	for range p.count() {
 		key := string(p.bytes())
-		r := savedRule{lastEval: p.varint()}
+		r := savedRule{lastEval: p.varint(), group: p.bytes()}
 		for range p.count() {
 			ls := labels.NewScratchBuilder(8)
 			for range p.count() {
@@ -212,9 +223,16 @@ func (g *group) inheritSaved(saved map[string]savedRule) {
 		}
 		a.mu.Lock()
 		a.lastEval = s.lastEval
+		if a.group != nil {
+			if err := g.inheritGroup(a, s); err != nil {
+				g.logger.Warn("a saved model does not fit and learns again", "rule", a.Name(), "err", err)
+				a.mu.Unlock()
+				continue
+			}
+		}
 		for _, series := range s.series {
 			tr, err := a.track(series.labels)
-			if err == nil {
+			if err == nil && tr.learner() != nil {
 				err = tr.learner().UnmarshalBinary(series.state)
 			}
 			if err != nil {
@@ -227,4 +245,17 @@ func (g *group) inheritSaved(saved map[string]savedRule) {
 		}
 		a.mu.Unlock()
 	}
+}
+
+// inheritGroup gives a rule the model of all its series; a new one when the
+// saved one does not fit.
+func (g *group) inheritGroup(a *anomalyRule, s savedRule) error {
+	err := a.group.UnmarshalBinary(s.group)
+	if err == nil {
+		return nil
+	}
+	a.lastEval = 0
+	fresh, _, buildErr := groupOf(a.spec)
+	a.group = fresh
+	return errors.Join(err, buildErr)
 }

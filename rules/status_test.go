@@ -20,7 +20,10 @@ func TestStatusDoesNotWaitForAQuery(t *testing.T) {
 	if problems.HasErrors() {
 		t.Fatal(problems)
 	}
-	r := newAnomalyRule("g", file.Groups[0].Expand()[0].Anomaly, lookups{metrics: newMetrics(nil, nil)})
+	r, err := newAnomalyRule("g", file.Groups[0].Expand()[0].Anomaly, lookups{metrics: newMetrics(nil, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	asked := false
 	query := func(context.Context, string, time.Time) (promql.Vector, error) {
 		asked = true

@@ -17,6 +17,7 @@ type tracked struct {
 	labels labels.Labels // of the expression, without a metric name, or those that join inputs
 	scorer *detect.Scorer
 	vector *detect.VectorScorer // of inputs, instead of scorer
+	state  detect.State         // of a member of a group, which has no model of its own
 	seen   int64                // milliseconds of the newest evaluation that returned it
 
 	values []float64       // by input, NaN when it is missing
@@ -30,7 +31,7 @@ type tracked struct {
 	shares    []labels.Labels // of contributions, by input
 }
 
-// learner is what a tracked series runs.
+// learner is what a tracked series runs; nil for a member of a group.
 type learner interface {
 	Name() string
 	State() detect.State
@@ -39,10 +40,21 @@ type learner interface {
 }
 
 func (tr *tracked) learner() learner {
-	if tr.vector != nil {
+	switch {
+	case tr.vector != nil:
 		return tr.vector
+	case tr.scorer != nil:
+		return tr.scorer
 	}
-	return tr.scorer
+	return nil
+}
+
+// stage tells how far its model is.
+func (tr *tracked) stage() detect.State {
+	if l := tr.learner(); l != nil {
+		return l.State()
+	}
+	return tr.state
 }
 
 // stepping is one evaluation under way.
@@ -62,6 +74,8 @@ func (r *anomalyRule) step(f frame, t int64, emit bool) (out promql.Vector, over
 		err = r.stepRatios(st, f)
 	case r.spec.Inputs != nil:
 		err = r.stepInputs(st, f)
+	case r.group != nil:
+		err = r.stepGroup(st, f)
 	default:
 		err = r.stepSeries(st, f)
 	}
@@ -152,6 +166,9 @@ func (r *anomalyRule) find(st *stepping, ls labels.Labels) (*tracked, error) {
 }
 
 func (r *anomalyRule) track(ls labels.Labels) (*tracked, error) {
+	if r.group != nil {
+		return &tracked{labels: ls}, nil
+	}
 	if n := len(r.spec.Inputs); n > 0 {
 		m, err := BuildVectorModel(r.spec.Model, n)
 		if err != nil {

@@ -62,7 +62,7 @@ func (s *Scorer) Step(p Point) Verdict {
 	if math.IsNaN(p.V) {
 		return unknown(s.State())
 	}
-	v := s.judge(p, s.model.Score(p))
+	v := s.c.judge(p.V, s.model.Score(p), p.T-s.first)
 	if p.T > s.last {
 		weight := s.weigh(p.T, v.Score > 1) // while learning too: what lies outside the range
 		s.model.Learn(p, weight)
@@ -79,7 +79,7 @@ func (s *Scorer) StepRatio(t int64, part, total float64) (ratio float64, v Verdi
 	if math.IsNaN(p.V) || !(total > 0) {
 		return math.NaN(), unknown(s.State())
 	}
-	v = s.judge(p, scoreOf(s.model, p, total))
+	v = s.c.judge(p.V, scoreOf(s.model, p, total), p.T-s.first)
 	if t > s.last {
 		if s.traffic == 0 {
 			s.traffic = total
@@ -98,42 +98,43 @@ func (s *Scorer) learnAhead(p Point, weight float64) {
 	}
 }
 
-// judge applies the rule's fields to the model's verdict.
-func (s *Scorer) judge(p Point, v Verdict) Verdict {
-	outside := s.c.HasRange && (p.V < s.c.Range[0] || p.V > s.c.Range[1])
-	learning := v.State != Ready && v.State != Frozen || p.T-s.first < s.c.Warmup.Milliseconds()
+// judge applies the rule's fields to a model's verdict on value, the first
+// point of which was age milliseconds ago.
+func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
+	outside := c.HasRange && (value < c.Range[0] || value > c.Range[1])
+	learning := v.State != Ready && v.State != Frozen || age < c.Warmup.Milliseconds()
 	if learning {
 		u := unknown(v.State)
 		if u.State == Ready {
 			u.State = Learning
 		}
 		if outside { // what cannot be right is wrong from the first point on
-			u.Score = s.beyond(p.V)
+			u.Score = c.beyond(value)
 		}
 		return u
 	}
-	v.Lower, v.Upper = v.Expected-(v.Expected-v.Lower)*s.c.Width, v.Expected+(v.Upper-v.Expected)*s.c.Width
-	v.Score /= s.c.Width
-	deviation := p.V - v.Expected
+	v.Lower, v.Upper = v.Expected-(v.Expected-v.Lower)*c.Width, v.Expected+(v.Upper-v.Expected)*c.Width
+	v.Score /= c.Width
+	deviation := value - v.Expected
 	side := 1
 	if deviation < 0 {
 		side = 0
 	}
 	switch {
-	case s.c.Direction == Above && side == 0, s.c.Direction == Below && side == 1:
+	case c.Direction == Above && side == 0, c.Direction == Below && side == 1:
 		v.Score = 0
-	case math.Abs(deviation) < s.c.MinDev[side]:
+	case math.Abs(deviation) < c.MinDev[side]:
 		v.Score = 0
-	case math.Abs(deviation) < s.c.MinRelDev[side]*math.Abs(v.Expected):
+	case math.Abs(deviation) < c.MinRelDev[side]*math.Abs(v.Expected):
 		v.Score = 0
 	}
-	v.Lower = min(v.Lower, v.Expected-s.c.MinDev[0], v.Expected-s.c.MinRelDev[0]*math.Abs(v.Expected))
-	v.Upper = max(v.Upper, v.Expected+s.c.MinDev[1], v.Expected+s.c.MinRelDev[1]*math.Abs(v.Expected))
-	if s.c.HasRange {
-		lo, hi := s.c.Range[0], s.c.Range[1]
+	v.Lower = min(v.Lower, v.Expected-c.MinDev[0], v.Expected-c.MinRelDev[0]*math.Abs(v.Expected))
+	v.Upper = max(v.Upper, v.Expected+c.MinDev[1], v.Expected+c.MinRelDev[1]*math.Abs(v.Expected))
+	if c.HasRange {
+		lo, hi := c.Range[0], c.Range[1]
 		v.Expected, v.Lower, v.Upper = min(max(v.Expected, lo), hi), min(max(v.Lower, lo), hi), min(max(v.Upper, lo), hi)
 		if outside {
-			v.Score = max(v.Score, s.beyond(p.V))
+			v.Score = max(v.Score, c.beyond(value))
 		}
 	}
 	v.Score = min(v.Score, maxScore)
@@ -142,12 +143,12 @@ func (s *Scorer) judge(p Point, v Verdict) Verdict {
 
 // beyond is the score of a value outside the range: above 1, and growing with
 // the distance in units of the range's own size.
-func (s *Scorer) beyond(v float64) float64 {
-	lo, hi := s.c.Range[0], s.c.Range[1]
+func (c *ScorerConfig) beyond(v float64) float64 {
+	lo, hi := c.Range[0], c.Range[1]
 	distance, size := max(lo-v, v-hi), hi-lo
 	if math.IsInf(size, 0) {
 		size = 0
-		for _, edge := range s.c.Range {
+		for _, edge := range c.Range {
 			if !math.IsInf(edge, 0) {
 				size = math.Abs(edge)
 			}

@@ -45,14 +45,14 @@ func TestTheBandIsWhereTheScoreIsOne(t *testing.T) {
 		"plain": {}, "width": {Width: 2}, "min_dev": {MinDev: [2]float64{7, 9}}, "range": {Range: [2]float64{99, 103}, HasRange: true},
 	} {
 		s, at := steady(c)
-		v := s.judge(Point{at, 101}, s.model.Score(Point{at, 101}))
+		v := s.c.judge(101, s.model.Score(Point{at, 101}), at-s.first)
 		for _, edge := range []float64{v.Lower, v.Upper} {
 			out := edge + math.Copysign(1e-6, edge-v.Expected)
-			if got := s.judge(Point{at, out}, s.model.Score(Point{at, out})); got.Score < 1 {
+			if got := s.c.judge(out, s.model.Score(Point{at, out}), at-s.first); got.Score < 1 {
 				t.Errorf("%s: just outside the band at %v scores %v", name, out, got.Score)
 			}
 			in := edge - math.Copysign(1e-6, edge-v.Expected)
-			if got := s.judge(Point{at, in}, s.model.Score(Point{at, in})); got.Score > 1 {
+			if got := s.c.judge(in, s.model.Score(Point{at, in}), at-s.first); got.Score > 1 {
 				t.Errorf("%s: just inside the band at %v scores %v", name, in, got.Score)
 			}
 		}

@@ -23,7 +23,7 @@ var Checks = []Check{
 	{Name: "rule/alert", Help: "an alert shorthand that cannot become an alert rule"},
 	{Name: "rule/alias", Help: "a field given under two names"},
 	{Name: "rule/cycle", Help: "an anomaly rule that depends on its own output"},
-	{Name: "rule/direction", Severity: diag.Warning, Help: "a direction that is missing or unknown"},
+	{Name: "rule/direction", Severity: diag.Warning, Help: "a direction that is missing, unknown, or given where there is none"},
 	{Name: "rule/duplicate", Severity: diag.Warning, Help: "two anomaly rules that write the same series"},
 	{Name: "rule/expr", Help: "an expression that is not PromQL or not an instant vector"},
 	{Name: "rule/forecast", Help: "horizons or a confidence that make no sense, or a model that cannot look ahead"},

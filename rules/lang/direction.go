@@ -26,9 +26,12 @@ func (l *loader) direction(n *yaml.Node) Direction {
 }
 
 // checkDirectionGiven warns of a rule that does not say which side is bad:
-// half of what it reports may be good news. Several inputs have no sides.
+// half of what it reports may be good news. Several inputs and some models have no sides.
 func (l *loader) checkDirectionGiven(n *yaml.Node, a *Anomaly) {
-	if a.Inputs != nil || value(n, "direction") != nil || value(n, "detection_direction") != nil {
+	if a.Inputs != nil || a.Model != nil && TraitsOf(Calls(a.Model)[0].Name).Sideless {
+		return
+	}
+	if value(n, "direction") != nil || value(n, "detection_direction") != nil {
 		return
 	}
 	key, _ := entry(n, "anomaly")

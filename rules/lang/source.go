@@ -167,18 +167,6 @@ func (l *loader) checkInputs(n *yaml.Node, a *Anomaly) {
 		return
 	}
 	l.madeUp(a, strings.Join(parts, " or "), a.Inputs[0].Pos)
-	for _, name := range []string{"min_dev", "min_dev_from_expected", "min_rel_dev", "min_rel_dev_from_expected", "range", "data_range"} {
-		if key, _ := entry(n, name); key != nil {
-			l.doc.Errorf(key, "rule/inputs", "%s cannot be used with inputs: a model of several inputs has no expected value", name)
-		}
-	}
-	if a.Direction != Both {
-		key, v := entry(n, "direction")
-		if v == nil {
-			key, _ = entry(n, "detection_direction")
-		}
-		l.doc.Errorf(key, "rule/inputs", "inputs have no direction: what is odd may lie between them")
-	}
 	if value(n, "explain") == nil {
 		a.Explain = defaultExplain
 	}

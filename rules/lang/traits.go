@@ -8,6 +8,7 @@ type Traits struct {
 	Vector    bool // takes several inputs at once; others have one model an input
 	Group     bool // judges all series of a rule together, and stands alone
 	Ratio     bool // judges a part by its total
+	Sideless  bool // has no expected value: no direction, no least deviation, no range
 }
 
 var traits = map[string]Traits{
@@ -22,8 +23,8 @@ var traits = map[string]Traits{
 	"lstm":        {Forecasts: true, Vector: true},
 	"count":       {Forecasts: true},
 	"peers":       {Group: true},
-	"presence":    {Group: true},
-	"novelty":     {Group: true},
+	"presence":    {Group: true, Sideless: true},
+	"novelty":     {Group: true, Sideless: true},
 	"ratio":       {Forecasts: true, Ratio: true},
 }
 
@@ -59,8 +60,31 @@ func (l *loader) checkModelFits(n *yaml.Node, a *Anomaly) {
 			l.errorIn(model, c.At, "rule/inputs", "%s judges all series together and takes no inputs; use expr", c.Name)
 		}
 	}
-	if a.Inputs != nil {
+	switch last := calls[len(calls)-1].Name; {
+	case a.Inputs != nil:
 		l.noBand(n, a, "inputs have")
+		l.noSides(n, a, "inputs", "rule/inputs")
+	case TraitsOf(last).Sideless:
+		l.noSides(n, a, last, "rule/direction")
+		if last == "novelty" {
+			l.noBand(n, a, "novelty has")
+		}
+	}
+}
+
+// noSides refuses the fields that need an expected value.
+func (l *loader) noSides(n *yaml.Node, a *Anomaly, of, check string) {
+	for _, name := range []string{"min_dev", "min_dev_from_expected", "min_rel_dev", "min_rel_dev_from_expected", "range", "data_range"} {
+		if key, _ := entry(n, name); key != nil {
+			l.doc.Errorf(key, check, "%s cannot be used with %s: there is no expected value to deviate from", name, of)
+		}
+	}
+	if a.Direction != Both {
+		key, v := entry(n, "direction")
+		if v == nil {
+			key, _ = entry(n, "detection_direction")
+		}
+		l.doc.Errorf(key, check, "%s: there is no direction, as nothing is above or below", of)
 	}
 }
 
