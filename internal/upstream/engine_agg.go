@@ -88,6 +88,10 @@ func (g *grouping) newGroup(metric labels.Labels) group {
 // an average whose sum overflows.
 func (g *grouping) add(metric labels.Labels, r *row) bool {
 	to := g.of(metric)
+	if g.op == parser.SUM {
+		to.sum(r)
+		return true
+	}
 	v, have := to.row.v, to.row.have
 	for k, ok := range r.have {
 		if !ok {
@@ -108,8 +112,6 @@ func (g *grouping) add(metric labels.Labels, r *row) bool {
 			continue
 		}
 		switch g.op {
-		case parser.SUM:
-			v[k], to.c[k] = kahansum.Inc(f, v[k], to.c[k])
 		case parser.AVG:
 			to.count[k]++
 			v[k], to.c[k] = kahansum.Inc(f, v[k], to.c[k])
@@ -129,6 +131,34 @@ func (g *grouping) add(metric labels.Labels, r *row) bool {
 		}
 	}
 	return true
+}
+
+// sum is kahansum.Inc at every step of a row, in line. Conversions keep the
+// compiler from fusing operations over its bounds.
+func (to *group) sum(r *row) {
+	n := len(r.have)
+	from, v, have, c := r.v[:n], to.row.v[:n], to.row.have[:n], to.c[:n]
+	for k, ok := range r.have {
+		if !ok {
+			continue
+		}
+		f := from[k]
+		if !have[k] {
+			to.row.set(k, f)
+			continue
+		}
+		sum := v[k]
+		t := float64(sum + f)
+		switch {
+		case t > math.MaxFloat64 || t < -math.MaxFloat64:
+			c[k] = 0
+		case math.Abs(sum) >= math.Abs(f):
+			c[k] += float64(float64(sum-t) + f)
+		default:
+			c[k] += float64(float64(f-t) + sum)
+		}
+		v[k] = t
+	}
 }
 
 // matrix ends the aggregation.

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/value"
@@ -56,9 +57,12 @@ func (c *columns) fill(it chunkenc.Iterator, windows bool) error {
 func isStale(v float64) bool { return math.Float64bits(v) == value.StaleNaN }
 
 func (c *columns) dropStale() {
-	n := 0
-	for i, v := range c.v {
-		if !isStale(v) {
+	n := slices.IndexFunc(c.v, isStale)
+	if n < 0 {
+		return
+	}
+	for i := n; i < len(c.v); i++ {
+		if v := c.v[i]; !isStale(v) {
 			c.t[n], c.v[n] = c.t[i], v
 			n++
 		}
