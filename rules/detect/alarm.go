@@ -27,9 +27,9 @@ var (
 const (
 	// nearly is from where on a voice does not repeat itself, and shown from
 	// where on it shows in the score, though it is not yet news.
-	nearly, shown = 0.7, 0.85
+	nearly, shown = 0.7, 0.9
 	// rankMiddle is the deviation, in widths, that ranks halfway to 1.
-	rankMiddle = 8
+	rankMiddle = 40
 	// caution is how many points add as much again to the borders of a series
 	// that has shown no more than that.
 	caution = 40
@@ -51,6 +51,15 @@ func (r *rest) news(x, steps float64) float64 {
 // border of a voice for a series of which so many points are known.
 func border(voice int, known float64) float64 {
 	return voiceBorder[voice] * (1 + caution/(known+1))
+}
+
+// loudest is how far the loudest voice is over its border, whether it rests or not.
+func loudest(voices [voiceCount]float64, known float64) float64 {
+	top := 0.0
+	for i, x := range voices {
+		top = max(top, x/border(i, known))
+	}
+	return top
 }
 
 // score joins the voices and the ranking deviation.

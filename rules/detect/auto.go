@@ -28,14 +28,15 @@ const (
 // Auto looks at a series while it warms up and chooses one of zscore, mad,
 // seasonal and holtwinters; when the history has become long enough to show a
 // season it looks again. Monotone counters are modelled by their increase a
-// second. The model is one of five looks at a value, whose scores are calibrated
-// by the series' own past.
+// second. The model gives the expectation; how strange a value is, the senses
+// say, and the alarm makes the score of it.
 type Auto struct {
 	c      AutoConfig
 	past   history
 	model  Model
 	senses senses
 	alarm  alarm
+	damped damping // of what the model learns while a voice, resting or not, is loud
 
 	choice  byte
 	season  int64  // milliseconds, of choiceSeasonal and choiceHoltWinters
@@ -126,6 +127,9 @@ func (m *Auto) Score(p Point) Verdict {
 	scene := m.senses.at(p.T, steps)
 	voices, far := m.senses.strange(&scene, x, sideOf(x, v.Expected))
 	v.Score = m.alarm.score(voices, far, m.release(), steps, float64(m.senses.n))
+	if m.senses.stuck.news(x == m.senses.last) {
+		v.Score = max(v.Score, stuckScore)
+	}
 	v.Lower, v.Upper = m.edge(&scene, v.Expected, under), m.edge(&scene, v.Expected, over)
 	if m.counter { // the band in terms of what is received
 		seconds := float64(p.T-m.raw.T) / 1000
@@ -161,11 +165,10 @@ const edgeSteps = 2
 func (m *Auto) edge(c *scene, expected float64, on side) float64 {
 	loud := func(d float64) float64 {
 		voices := m.senses.said(c, expected+float64(on)*d, on)
-		top := 0.0
 		for i, x := range voices {
-			top = max(top, trusted(&m.senses.both[i], x*voiceScale)/border(i, float64(m.senses.n)))
+			voices[i] = trusted(&m.senses.both[i], x*voiceScale)
 		}
-		return top
+		return loudest(voices, float64(m.senses.n))
 	}
 	near, far := math.Inf(1), 0.0
 	for i := range c.sights {
@@ -226,9 +229,12 @@ func (m *Auto) Learn(p Point, weight float64) {
 	scene := m.senses.at(x.T, steps)
 	voices, far := m.senses.strange(&scene, x.V, on)
 	release := m.release()
+	loud := loudest(voices, float64(m.senses.n)) >= 1
 	m.alarm.learn(voices, far, release, steps, float64(m.senses.n))
 	m.senses.learn(x.T, x.V, steps, m.past.step, on)
 	m.past.add(x, max(weight, 1e-3))
+	m.damped.begin(x.T)
+	weight = min(weight, m.damped.weigh(x.T, loud))
 	if m.model != nil {
 		m.model.Learn(x, weight)
 	}
@@ -400,10 +406,11 @@ func (m *Auto) build(choice byte, season int64) (Model, error) {
 
 // AppendBinary appends the state: profile, choice and the chosen model.
 func (m *Auto) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idAuto, 5)
+	w := newWriter(b, idAuto, 6)
 	m.past.write(w)
 	m.senses.write(w)
 	m.alarm.write(w)
+	m.damped.write(w)
 	w.bool(m.counter)
 	for _, v := range []int64{m.n, m.falls, m.rises, m.moves, m.next, m.raw.T, int64(m.choice), m.season} {
 		w.int(v)
@@ -432,10 +439,11 @@ func (m *Auto) step() float64 {
 
 // UnmarshalBinary restores the state.
 func (m *Auto) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idAuto, 5)
+	r := newReader(b, idAuto, 6)
 	m.past.read(r)
 	m.senses.read(r)
 	m.alarm.read(r)
+	m.damped.read(r)
 	m.counter = r.bool()
 	var f [8]int64
 	for i := range f {

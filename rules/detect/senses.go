@@ -19,6 +19,7 @@ type senses struct {
 	low, high float64 // of values; they draw together slowly
 	last      float64 // newest value
 	absurd    bool    // and it could not be
+	stuck     stuck
 	n         int64
 
 	rare [senseCount]calibrator
@@ -44,10 +45,10 @@ const (
 )
 
 var (
-	senseWeight = [senseCount]float64{1, 1, 1, 1, 0.5, 1, 1}
+	senseWeight = [senseCount]float64{1, 1, 0.5, 1, 0.5, 1, 1}
 	senseVoice  = [senseCount]int{voiceState, voiceState, voiceState, voiceState, voiceState, voicePoint, voicePoint}
 	// voiceWeight is the sum of the weights of a voice's senses.
-	voiceWeight = [voiceCount]float64{4.5, 2}
+	voiceWeight = [voiceCount]float64{4, 2}
 )
 
 // Lengths in mean distances between points.
@@ -236,6 +237,9 @@ func (s *senses) learn(t int64, v, steps, rhythm float64, on side) {
 		}
 	}
 	jump := v - s.last
+	if s.n > 0 {
+		s.stuck.learn(jump == 0)
+	}
 	s.last = v
 	near := v
 	if !s.absurd {
@@ -342,6 +346,7 @@ func (s *senses) write(w *writer) {
 		w.float(v)
 	}
 	w.bool(s.absurd)
+	s.stuck.write(w)
 	w.int(s.n)
 	for i := range s.rare {
 		s.rare[i].write(w)
@@ -364,6 +369,7 @@ func (s *senses) read(r *reader) {
 		*v = r.float()
 	}
 	s.absurd = r.bool()
+	s.stuck.read(r)
 	s.n = r.int()
 	for i := range s.rare {
 		s.rare[i].read(r)
