@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -15,6 +16,9 @@ const (
 	seriesFile    = "series.log"
 	exemplarsFile = "exemplars.log"
 	lockFile      = "LOCK"
+
+	// freeLog is the size of a series log that is worth a collection.
+	freeLog = 8 << 20
 )
 
 // recovery says what the last start found.
@@ -74,6 +78,11 @@ func (db *DB) openDir() error {
 		return err
 	}
 	db.restore(said)
+	if said = nil; db.log.size > freeLog {
+		// What was read of the log is garbage now, and as large as all the
+		// heap will be for long.
+		debug.FreeOSMemory()
+	}
 	if err := db.restoreExemplars(); err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func TestQuerierSnapshot(t *testing.T) {
 			"commit": func(t *rapid.T) {
 				tx := db.Begin()
 				clock += 1000
-				for range rapid.IntRange(1, 40).Draw(t, "samples") {
+				for range rapid.IntRange(1, 20).Draw(t, "samples") {
 					i := rapid.IntRange(0, 9).Draw(t, "series")
 					ref, r := tx.Create(KeyV1, nil, labels.FromStrings(labels.MetricName, "m", "i", fmt.Sprint(i)))
 					if r != Accepted {
