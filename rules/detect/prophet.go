@@ -44,6 +44,7 @@ type Prophet struct {
 	x    []float64 // level, slope a unit, sine and cosine of each wave, holidays
 	p    []float64 // covariance, row by row
 	errs errorWidth
+	tail ownTail // of errors in deviations
 	lean float64 // mean of the clipped errors in deviations
 
 	n, first, last int64
@@ -90,7 +91,7 @@ func NewProphet(c ProphetConfig) (*Prophet, error) {
 	if len(c.Seasons) > maxPeriods || c.Order < 1 || c.Order > maxOrder {
 		return nil, fmt.Errorf("cannot make a prophet model of %d seasons of order %d: at most %d and %d", len(c.Seasons), c.Order, maxPeriods, maxOrder)
 	}
-	m := &Prophet{c: c, holidays: map[int]bool{}}
+	m := &Prophet{c: c, holidays: map[int]bool{}, tail: ownTail{past: prior()}}
 	for _, s := range slices.Sorted(slices.Values(c.Seasons)) {
 		if err := checkBand(s, c.Threshold); err != nil {
 			return nil, fmt.Errorf("cannot make a prophet model: %w", err)
@@ -230,7 +231,7 @@ func (m *Prophet) Score(p Point) Verdict {
 		return unknown(s)
 	}
 	m.look(p.T)
-	return band(p.V, m.mean, m.c.Threshold*m.errs.sigma()*math.Sqrt(m.s), s)
+	return band(p.V, m.mean, m.tail.border(m.c.Threshold)*m.errs.sigma()*math.Sqrt(m.s), s)
 }
 
 // Forecast is the filter's: noise, what is not known of trend and seasons, and
@@ -335,6 +336,7 @@ func (m *Prophet) update(p Point, dt, weight float64) {
 	}
 	s := m.s
 	if sigma := m.errs.sigma(); sigma > 0 && m.State() == Ready && !m.free {
+		m.tail.learn(math.Abs(e)/root/sigma, weight)
 		z := clipped / root / sigma
 		if m.lean += (z*weight - m.lean*weight) / changeAfter; math.Abs(m.lean) > changeLean {
 			wide := e / sigma * e / sigma
@@ -358,13 +360,14 @@ func (m *Prophet) update(p Point, dt, weight float64) {
 
 // AppendBinary appends the state.
 func (m *Prophet) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idProphet, 1)
+	w := newWriter(b, idProphet, 2)
 	for _, v := range []int64{m.n, m.first, m.last} {
 		w.int(v)
 	}
 	w.bool(m.free)
 	w.floats([]float64{m.lean, m.rhythm})
 	m.errs.ew.write(w)
+	m.tail.write(w)
 	w.floats(m.x)
 	for i := range m.x {
 		w.floats(m.p[i*len(m.x) : i*len(m.x)+i+1])
@@ -374,12 +377,13 @@ func (m *Prophet) AppendBinary(b []byte) ([]byte, error) {
 
 // UnmarshalBinary restores the state.
 func (m *Prophet) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idProphet, 1)
+	r := newReader(b, idProphet, 2)
 	m.n, m.first, m.last, m.free = r.int(), r.int(), r.int(), r.bool()
 	var f [2]float64
 	r.floats(f[:])
 	m.lean, m.rhythm = f[0], f[1]
 	m.errs.ew.read(r)
+	m.tail.read(r)
 	r.floats(m.x)
 	n := len(m.x)
 	for i := range n {

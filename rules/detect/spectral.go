@@ -220,8 +220,8 @@ func (m *Spectral) Score(p Point) Verdict {
 	return v
 }
 
-// Learn moves the window on. A point of small weight goes in nearer to the one
-// before it, so that one spike does not stand in the window.
+// Learn moves the window on. What the window holds is what was there: the point
+// after a jump must not seem to jump again. Only the usual jump is damped.
 func (m *Spectral) Learn(p Point, weight float64) {
 	if !usable(p, m.n, m.last) {
 		return
@@ -236,12 +236,10 @@ func (m *Spectral) Learn(p Point, weight float64) {
 		// One jump moves the usual one a little only.
 		m.usual += (min(jump, 8*m.usual) - m.usual) * weight / m.fresh
 	}
-	v := p.V
 	if m.n > 0 {
-		v = m.before + (p.V-m.before)*min(max(weight, 0), 1)
 		gap := m.missing(p.T)
 		for i := range gap {
-			m.push(m.before + (v-m.before)*float64(i+1)/float64(gap+1))
+			m.push(m.before + (p.V-m.before)*float64(i+1)/float64(gap+1))
 		}
 		dt := float64(p.T - m.last)
 		if m.rhythm == 0 {
@@ -249,8 +247,8 @@ func (m *Spectral) Learn(p Point, weight float64) {
 		}
 		m.rhythm += (min(dt, 4*m.rhythm) - m.rhythm) / 16
 	}
-	m.push(v)
-	m.before, m.last, m.fit = v, p.T, false
+	m.push(p.V)
+	m.before, m.last, m.fit = p.V, p.T, false
 	m.n++
 }
 

@@ -44,6 +44,7 @@ type Trend struct {
 
 	line  trendLine
 	errs  errorWidth
+	tail  ownTail // of errors in deviations
 	n     int64
 	last  int64
 	drawn bool
@@ -81,7 +82,7 @@ func NewTrend(c TrendConfig) (*Trend, error) {
 		return nil, fmt.Errorf("cannot make a trend model: %w", err)
 	}
 	window := float64(c.Window.Milliseconds())
-	return &Trend{c: c, least: window / trendSpans, errs: errorWidth{moments{tau: window / 2}}}, nil
+	return &Trend{c: c, least: window / trendSpans, errs: errorWidth{moments{tau: window / 2}}, tail: ownTail{past: prior()}}, nil
 }
 
 // Name is trend.
@@ -101,7 +102,7 @@ func (m *Trend) Score(p Point) Verdict {
 	if s != Ready || math.IsNaN(p.V) {
 		return unknown(s)
 	}
-	return band(p.V, m.line.at(p.T), m.c.Threshold*math.Hypot(m.errs.sigma(), m.line.doubt(p.T)), s)
+	return band(p.V, m.line.at(p.T), m.tail.border(m.c.Threshold)*m.width(p.T), s)
 }
 
 func (l *trendLine) at(t int64) float64 { return l.level + l.slope*(float64(t)-l.center) }
@@ -112,6 +113,9 @@ func (l *trendLine) doubt(t int64) float64 {
 	return l.spread * math.Sqrt(1/l.n+d*d/l.times)
 }
 
+// width is the standard deviation of a point at t.
+func (m *Trend) width(t int64) float64 { return math.Hypot(m.errs.sigma(), m.line.doubt(t)) }
+
 // Forecast continues the line. The interval holds the error of single points,
 // of the line's level, and of its slope, which grows with the distance.
 func (m *Trend) Forecast(t int64, confidence float64) (mid, lower, upper float64) {
@@ -119,7 +123,7 @@ func (m *Trend) Forecast(t int64, confidence float64) (mid, lower, upper float64
 		return noForecast()
 	}
 	border := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: m.line.n - 2}.Quantile((1 + min(max(confidence, 0), 1)) / 2)
-	return interval(m.line.at(t), border*math.Hypot(m.errs.sigma(), m.line.doubt(t)))
+	return interval(m.line.at(t), border*m.width(t))
 }
 
 // Slope is the line's, a second; NaN while the model learns.
@@ -136,7 +140,11 @@ func (m *Trend) Learn(p Point, weight float64) {
 		return
 	}
 	if m.drawn && weight > 0 {
-		m.errs.learn(m.errs.clip(p.V-m.line.at(p.T), p.V), float64(p.T-m.last), weight)
+		e := p.V - m.line.at(p.T)
+		if width := m.width(p.T); width > 0 && m.State() == Ready {
+			m.tail.learn(math.Abs(e)/width, weight)
+		}
+		m.errs.learn(m.errs.clip(e, p.V), float64(p.T-m.last), weight)
 	}
 	if m.n > 0 && float64(p.T-m.begin) >= m.span*(1-1e-6) {
 		m.close()
@@ -264,13 +272,14 @@ func middle32(s []float32) float32 {
 
 // AppendBinary appends the state.
 func (m *Trend) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idTrend, 1)
+	w := newWriter(b, idTrend, 2)
 	w.int(int64(m.size))
 	for _, s := range append(slices.Clone(m.spans[:m.size]), m.open) {
 		w.floats([]float64{s.t, s.v, s.weight})
 	}
 	w.float(m.span)
 	m.errs.ew.write(w)
+	m.tail.write(w)
 	for _, v := range []int64{m.begin, m.n, m.last} {
 		w.int(v)
 	}
@@ -280,7 +289,7 @@ func (m *Trend) AppendBinary(b []byte) ([]byte, error) {
 
 // UnmarshalBinary restores the state.
 func (m *Trend) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idTrend, 1)
+	r := newReader(b, idTrend, 2)
 	m.size = r.index(trendSpans + 1)
 	before := math.Inf(-1)
 	for i := range m.size + 1 {
@@ -297,6 +306,7 @@ func (m *Trend) UnmarshalBinary(b []byte) error {
 	}
 	m.span = r.float()
 	m.errs.ew.read(r)
+	m.tail.read(r)
 	m.begin, m.n, m.last = r.int(), r.int(), r.int()
 	if m.drawn = r.bool(); r.err == nil && m.drawn {
 		if m.size < minPoints-1 {

@@ -39,6 +39,35 @@ func (w *errorWidth) learn(e, dt, weight float64) { w.ew.add(e, dt, weight) }
 // sigma is the root of the mean square, widened while few errors carry it.
 func (w *errorWidth) sigma() float64 { return math.Hypot(w.ew.sigma(), w.ew.mean) }
 
+// ownTail is how far out a model's border of normal is, in deviations: at its
+// threshold, or farther where one deviation in six hundred of the series' own
+// past went beyond. The noise of real series has heavier tails than the normal
+// distribution that thresholds are thought for. Of points that come at a small
+// weight, an incident, the first is learned.
+type ownTail struct {
+	past   calibrator
+	damped bool // the newest point came at a small weight
+}
+
+func (t *ownTail) border(threshold float64) float64 { return max(threshold, t.past.border()) }
+
+func (t *ownTail) learn(deviation, weight float64) {
+	if weight >= 0.5 || !t.damped {
+		t.past.learn(deviation)
+	}
+	t.damped = weight < 0.5
+}
+
+func (t *ownTail) write(w *writer) {
+	t.past.write(w)
+	w.bool(t.damped)
+}
+
+func (t *ownTail) read(r *reader) {
+	t.past.read(r)
+	t.damped = r.bool()
+}
+
 // normalBorder is how many standard deviations of a normal distribution lie
 // around its middle with a probability.
 func normalBorder(confidence float64) float64 {

@@ -134,7 +134,7 @@ var Models = []ModelSpec{
 		Name: "trend", For: "leaks and fill-ups", Method: "robust slope of the window, forecast with an interval",
 		Params: []ParamSpec{
 			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the line looks"},
-			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "standard deviations from the line to the border of normal"},
+			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "standard deviations from the line to the border of normal, at least"},
 		},
 	},
 	{
@@ -174,7 +174,7 @@ var Models = []ModelSpec{
 			{Name: "holidays", Type: Date, List: true, MaxItems: 100, Help: "days on which the seasons do not hold"},
 			{Name: "order", Type: Integer, Default: 4.0, Bounds: &Bounds{Min: 1, Max: 10}, Help: "how many sine waves make the shape of a season"},
 			{Name: "tz", Type: Timezone, Default: "UTC", Help: "time zone in which days and weeks begin"},
-			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "standard deviations of the forecast to the border of normal"},
+			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "standard deviations of the forecast to the border of normal, at least"},
 		},
 	},
 	{
