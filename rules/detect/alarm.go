@@ -28,8 +28,8 @@ const (
 	// nearly is from where on a voice does not repeat itself, and shown from
 	// where on it shows in the score, though it is not yet news.
 	nearly, shown = 0.7, 0.9
-	// rankMiddle is the deviation, in widths, that ranks halfway to 1.
-	rankMiddle = 40
+	// rankMiddle is the deviation, in widths, that ranks halfway to shown.
+	rankMiddle = 8
 	// caution is how many points add as much again to the borders of a series
 	// that has shown no more than that.
 	caution = 40
@@ -65,7 +65,7 @@ func loudest(voices [voiceCount]float64, known float64) float64 {
 // score joins the voices and the ranking deviation.
 func (a *alarm) score(voices [voiceCount]float64, far, release, steps, known float64) float64 {
 	far = max(far, a.peak*math.Exp(-steps/release))
-	s := far / (far + rankMiddle)
+	s := shown * far / (far + rankMiddle)
 	for i, x := range voices {
 		x = a.rest[i].news(x/border(i, known), steps)
 		switch {

@@ -68,7 +68,7 @@ func TestAutoScoresANewLevelOnceAndFallsBackSlowly(t *testing.T) {
 		if v.Score > 1 {
 			news++
 		}
-		if i == 0 && !(v.Score > 1) || !(v.Score > 0.35) {
+		if i == 0 && !(v.Score > 1) || !(v.Score > 0.5) {
 			t.Fatalf("point %d of a new level scores %v", i, v.Score)
 		}
 	}

@@ -77,6 +77,18 @@ func binEdge(i int) float64 {
 	return calibrationLow * math.Exp2(float64(i-1)/binsPerOctave)
 }
 
+// binEdges and binLogs are the bins' lower edges, and the logarithms of their
+// middles.
+var binEdges, binLogs = func() (edges [calibrationBins + 1]float64, logs [calibrationBins]float64) {
+	for i := range edges {
+		edges[i] = binEdge(i)
+	}
+	for i := range logs {
+		logs[i] = math.Log(binEdge(i)) + 0.5/binsPerOctave*math.Ln2
+	}
+	return edges, logs
+}()
+
 // learn takes a deviation in.
 func (c *calibrator) learn(deviation float64) {
 	if c.total >= calibrationMemory {
@@ -103,11 +115,12 @@ func (c *calibrator) measure() {
 		}
 		above += float64(c.bins[at]) / calibrationUnit
 	}
-	c.begin = max(binEdge(at+1), leastBegin)
+	c.begin = max(binEdges[at+1], leastBegin)
+	begin := math.Log(c.begin)
 	var logs, n float64
 	for i := at + 1; i < calibrationBins; i++ {
-		if middle := binEdge(i) * math.Exp2(0.5/binsPerOctave); c.bins[i] > 0 && middle > c.begin {
-			logs += float64(c.bins[i]) / calibrationUnit * math.Log(middle/c.begin)
+		if c.bins[i] > 0 && binLogs[i] > begin {
+			logs += float64(c.bins[i]) / calibrationUnit * (binLogs[i] - begin)
 			n += float64(c.bins[i]) / calibrationUnit
 		}
 	}
