@@ -1,6 +1,8 @@
 package promapi
 
 import (
+	"bufio"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,13 +15,38 @@ import (
 // time, on noisy gauges for a smaller answer, on rates for one a tenth larger.
 const gzipLevel = 2
 
-var gzipWriters = sync.Pool{New: func() any {
-	z, err := gzip.NewWriterLevel(nil, gzipLevel)
+// gzipper compresses and collects the bytes that leave the library a few hundred
+// at a time, so that the connection is not written four thousand times for one
+// answer.
+type gzipper struct {
+	z   *gzip.Writer
+	out *bufio.Writer
+}
+
+var gzippers = sync.Pool{New: func() any {
+	out := bufio.NewWriterSize(nil, 1<<16)
+	z, err := gzip.NewWriterLevel(out, gzipLevel)
 	if err != nil {
 		panic(err) // the level is right
 	}
-	return z
+	return &gzipper{z, out}
 }}
+
+// Write compresses p.
+func (g *gzipper) Write(p []byte) (int, error) { return g.z.Write(p) }
+
+// to begins an answer.
+func (g *gzipper) to(w io.Writer) {
+	g.out.Reset(w)
+	g.z.Reset(g.out)
+}
+
+// end writes what is left. An error means that the client has gone, and nobody
+// is left to tell.
+func (g *gzipper) end() {
+	_ = g.z.Close()
+	_ = g.out.Flush()
+}
 
 // compress answers in gzip where the stock handler would, with writers that are
 // used again. Other encodings stay the stock handler's.
@@ -32,12 +59,12 @@ func compress(next http.Handler) http.Handler {
 		r = r.Clone(r.Context())
 		r.Header.Del("Accept-Encoding")
 		w.Header().Set("Content-Encoding", "gzip")
-		z := gzipWriters.Get().(*gzip.Writer)
-		z.Reset(w)
-		next.ServeHTTP(&gzipResponse{w, z}, r)
-		_ = z.Close() // the client has gone: nobody is left to tell
-		z.Reset(nil)
-		gzipWriters.Put(z)
+		g := gzippers.Get().(*gzipper)
+		g.to(w)
+		next.ServeHTTP(&gzipResponse{w, g}, r)
+		g.end()
+		g.to(nil)
+		gzippers.Put(g)
 	})
 }
 
@@ -57,10 +84,10 @@ func wantsGzip(accept string) bool {
 
 type gzipResponse struct {
 	http.ResponseWriter
-	z *gzip.Writer
+	g *gzipper
 }
 
-func (w *gzipResponse) Write(p []byte) (int, error) { return w.z.Write(p) }
+func (w *gzipResponse) Write(p []byte) (int, error) { return w.g.Write(p) }
 
 func (w *gzipResponse) WriteHeader(code int) {
 	w.Header().Del("Content-Length")
