@@ -218,13 +218,22 @@ func TestCalibratorFindsAPowerLaw(t *testing.T) {
 
 func TestAutoStateIsBounded(t *testing.T) {
 	rnd := rand.New(rand.NewSource(17))
+	const day = 288
+	daily := func(i int) float64 { return 100 + 30*math.Sin(2*math.Pi*float64(i)/day) + rnd.NormFloat64() }
+	weekly := func(i int) float64 {
+		if i/day%7 >= 5 {
+			return 20 + rnd.NormFloat64()
+		}
+		return daily(i)
+	}
 	for _, n := range []int{100, 3000, 30_000} {
-		s, _, _ := series(n, 5*time.Minute, func(i int) float64 {
-			return 100 + 30*math.Sin(2*math.Pi*float64(i)/288) + rnd.NormFloat64()
-		})
-		b, err := s.AppendBinary(nil)
-		if err != nil || len(b) > 8<<10 {
-			t.Errorf("%d points: %d bytes, %v", n, len(b), err)
+		for name, value := range map[string]func(int) float64{"daily": daily, "weekly": weekly} {
+			s, m, _ := series(n, 5*time.Minute, value)
+			b, err := s.AppendBinary(nil)
+			t.Logf("%s, %d points: %d bytes, %s", name, n, len(b), m.Choice())
+			if err != nil || len(b) > 8<<10 {
+				t.Errorf("%s, %d points: %d bytes, %v", name, n, len(b), err)
+			}
 		}
 	}
 }
