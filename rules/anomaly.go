@@ -70,6 +70,12 @@ func (r *anomalyRule) String() string {
 	if s.Ratio != nil {
 		text += " of a total"
 	}
+	if len(s.Cohort) > 0 {
+		text += fmt.Sprintf(" cohort: %q", s.Cohort)
+	}
+	if len(s.Exclude) > 0 {
+		text += fmt.Sprintf(" exclude: %q", s.Exclude)
+	}
 	if s.Forecast != nil {
 		text += " forecast: " + s.Forecast.String()
 	}

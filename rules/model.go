@@ -109,9 +109,13 @@ func buildCall(c lang.Call) (detect.Model, error) {
 
 // scorerConfig maps an anomaly rule's fields.
 func scorerConfig(a *lang.Anomaly) detect.ScorerConfig {
-	return detect.ScorerConfig{
+	c := detect.ScorerConfig{
 		Direction: map[lang.Direction]detect.Direction{lang.Both: detect.Both, lang.Above: detect.Above, lang.Below: detect.Below}[a.Direction],
 		MinDev:    a.MinDev, MinRelDev: a.MinRelDev, Range: a.Range, Width: a.Width, Warmup: a.Warmup,
 		HasRange: !math.IsInf(a.Range[0], -1) || !math.IsInf(a.Range[1], 1),
 	}
+	if len(a.Exclude) > 0 {
+		c.Excluded = a.Excluded
+	}
+	return c
 }

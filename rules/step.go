@@ -63,7 +63,9 @@ type stepping struct {
 	emit bool
 	out  promql.Vector
 	over int // series beyond the limit
-	b    *labels.Builder
+
+	cohorts map[string]*tracked // whom a new series starts from; nil: not looked for yet
+	b       *labels.Builder
 }
 
 // step scores and learns one frame.
@@ -154,7 +156,7 @@ func (r *anomalyRule) find(st *stepping, ls labels.Labels) (*tracked, error) {
 		return nil, nil
 	case tr == nil:
 		var err error
-		if tr, err = r.track(ls); err != nil {
+		if tr, err = r.begin(st, ls); err != nil {
 			return nil, err
 		}
 		r.series[key] = tr

@@ -17,6 +17,7 @@ type damping struct {
 	seen        bool
 	strange     float64 // milliseconds for which the points have been anomalous
 	rhythm      float64 // mean milliseconds between points
+	adopted     bool    // what was learned is another one's, and no point of its own has come yet
 }
 
 // begin notes the first point.
@@ -48,6 +49,41 @@ func (d *damping) weigh(t int64, anomalous bool) float64 {
 	}
 	d.strange += min(dt, 4*max(d.rhythm, 1))
 	return min(1, max(dampedWeight, d.strange/(patience*max(d.rhythm, 1))))
+}
+
+// settle decides what becomes of a verdict, and at what weight its point is
+// learned; 0 is not at all.
+func (d *damping) settle(t int64, c *ScorerConfig, v Verdict) (weight float64, settled Verdict) {
+	newer := t > d.last
+	switch {
+	case c.excluded(t):
+		if newer {
+			d.pass(t)
+		}
+		return 0, excuse(v)
+	case d.adopted: // the point before was another one's, so a change since then says nothing
+		if newer {
+			d.adopted = false
+			d.pass(t)
+			weight = dampedWeight
+		}
+		return weight, unknown(Learning)
+	case newer:
+		return d.weigh(t, v.Score > 1), v // while learning too: what lies outside the range
+	}
+	return 0, v
+}
+
+// adopt makes what was learned by another one, and read, the start of its own.
+func (d *damping) adopt() { d.strange, d.adopted = 0, true }
+
+// learned is for how many milliseconds a calm one has learned; 0 while
+// something is anomalous or all is another one's.
+func (d *damping) learned() int64 {
+	if !d.seen || d.strange > 0 || d.adopted {
+		return 0
+	}
+	return d.last - d.first
 }
 
 func (d *damping) write(w *writer) {

@@ -11,10 +11,7 @@ type GroupScorer struct {
 
 // NewGroupScorer makes a scorer around m, which it owns from then on.
 func NewGroupScorer(m GroupModel, c ScorerConfig) *GroupScorer {
-	if c.Width <= 0 {
-		c.Width = 1
-	}
-	return &GroupScorer{model: m, c: c}
+	return &GroupScorer{model: m, c: c.complete()}
 }
 
 // Name is the model's name.
@@ -25,6 +22,14 @@ func (s *GroupScorer) Name() string { return s.model.Name() }
 func (s *GroupScorer) Step(t int64, members []Member, out []MemberVerdict) []MemberVerdict {
 	if !s.seen {
 		s.first, s.seen = t, true
+	}
+	if s.c.excluded(t) {
+		for _, m := range members {
+			v := unknown(Frozen)
+			v.Score = 0
+			out = append(out, MemberVerdict{Key: m.Key, V: m.V, Verdict: v})
+		}
+		return out
 	}
 	judged := len(out)
 	out = s.model.Step(t, members, out)

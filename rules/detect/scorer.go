@@ -16,10 +16,36 @@ type ScorerConfig struct {
 	// the model says, and the band is clipped to it. Used when HasRange.
 	Range    [2]float64
 	HasRange bool
-	// Width scales the band around the expectation. 0: 1.
-	Width float64
+	// Width scales the band below and above the expectation. 0: 1.
+	Width [2]float64
 	// Warmup is how much history must have passed before the first score.
 	Warmup time.Duration
+	// Excluded tells of times, in milliseconds, at which nothing is learned and
+	// the score is 0: holidays, maintenance. nil: none.
+	Excluded func(t int64) bool
+}
+
+// complete fills in what is not given.
+func (c ScorerConfig) complete() ScorerConfig {
+	for i, w := range c.Width {
+		if w <= 0 {
+			c.Width[i] = 1
+		}
+	}
+	return c
+}
+
+func (c *ScorerConfig) excluded(t int64) bool { return c.Excluded != nil && c.Excluded(t) }
+
+// excuse is what becomes of a verdict at an excluded time.
+func excuse(v Verdict) Verdict {
+	if !math.IsNaN(v.Score) {
+		v.Score = 0
+	}
+	if v.State == Ready {
+		v.State = Frozen
+	}
+	return v
 }
 
 // Scorer is one series under one rule: a model and the rule's fields. Step is
@@ -35,10 +61,7 @@ type Scorer struct {
 
 // NewScorer makes a scorer around m, which it owns from then on.
 func NewScorer(m Model, c ScorerConfig) *Scorer {
-	if c.Width <= 0 {
-		c.Width = 1
-	}
-	return &Scorer{model: m, c: c}
+	return &Scorer{model: m, c: c.complete()}
 }
 
 // Name is the model's name.
@@ -62,9 +85,8 @@ func (s *Scorer) Step(p Point) Verdict {
 	if math.IsNaN(p.V) {
 		return unknown(s.State())
 	}
-	v := s.c.judge(p.V, s.model.Score(p), p.T-s.first)
-	if p.T > s.last {
-		weight := s.weigh(p.T, v.Score > 1) // while learning too: what lies outside the range
+	weight, v := s.settle(p.T, &s.c, s.c.judge(p.V, s.model.Score(p), p.T-s.first))
+	if weight > 0 {
 		s.model.Learn(p, weight)
 		s.learnAhead(p, weight)
 	}
@@ -79,13 +101,13 @@ func (s *Scorer) StepRatio(t int64, part, total float64) (ratio float64, v Verdi
 	if math.IsNaN(p.V) || !(total > 0) {
 		return math.NaN(), unknown(s.State())
 	}
-	v = s.c.judge(p.V, scoreOf(s.model, p, total), p.T-s.first)
-	if t > s.last {
+	weight, v := s.settle(t, &s.c, s.c.judge(p.V, scoreOf(s.model, p, total), t-s.first))
+	if weight > 0 {
 		if s.traffic == 0 {
 			s.traffic = total
 		}
 		s.traffic += (total - s.traffic) / 256
-		weight, traffic := s.weigh(t, v.Score > 1), min(total/s.traffic, 1)
+		traffic := min(total/s.traffic, 1)
 		learnOf(s.model, p, total, weight, traffic)
 		s.learnAhead(p, weight*traffic)
 	}
@@ -113,13 +135,13 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 		}
 		return u
 	}
-	v.Lower, v.Upper = v.Expected-(v.Expected-v.Lower)*c.Width, v.Expected+(v.Upper-v.Expected)*c.Width
-	v.Score /= c.Width
+	v.Lower, v.Upper = v.Expected-(v.Expected-v.Lower)*c.Width[0], v.Expected+(v.Upper-v.Expected)*c.Width[1]
 	deviation := value - v.Expected
 	side := 1
 	if deviation < 0 {
 		side = 0
 	}
+	v.Score /= c.Width[side]
 	switch {
 	case c.Direction == Above && side == 0, c.Direction == Below && side == 1:
 		v.Score = 0

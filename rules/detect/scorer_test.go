@@ -34,7 +34,7 @@ func TestRuleFields(t *testing.T) {
 	f("min_dev", ScorerConfig{MinDev: [2]float64{20, 5}}, 90, false)
 	f("min_rel_dev", ScorerConfig{MinRelDev: [2]float64{0.05, 0.2}}, 110, false)
 	f("min_rel_dev", ScorerConfig{MinRelDev: [2]float64{0.05, 0.2}}, 90, true)
-	f("width", ScorerConfig{Width: 10}, 110, false)
+	f("width", ScorerConfig{Width: [2]float64{10, 10}}, 110, false)
 	f("range, inside the band", ScorerConfig{Range: [2]float64{0, 101.5}, HasRange: true}, 102, true)
 	f("range, normal", ScorerConfig{Range: [2]float64{0, 200}, HasRange: true}, 101, false)
 	f("range and direction", ScorerConfig{Range: [2]float64{95, math.Inf(1)}, HasRange: true, Direction: Above}, 90, true)
@@ -42,7 +42,7 @@ func TestRuleFields(t *testing.T) {
 
 func TestTheBandIsWhereTheScoreIsOne(t *testing.T) {
 	for name, c := range map[string]ScorerConfig{
-		"plain": {}, "width": {Width: 2}, "min_dev": {MinDev: [2]float64{7, 9}}, "range": {Range: [2]float64{99, 103}, HasRange: true},
+		"plain": {}, "width": {Width: [2]float64{2, 3}}, "min_dev": {MinDev: [2]float64{7, 9}}, "range": {Range: [2]float64{99, 103}, HasRange: true},
 	} {
 		s, at := steady(c)
 		v := s.c.judge(101, s.model.Score(Point{at, 101}), at-s.first)

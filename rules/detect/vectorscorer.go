@@ -1,5 +1,7 @@
 package detect
 
+import "math"
+
 // VectorScorer is one entity of several inputs under one rule, as a Scorer is
 // one series: of the rule's fields, width and warm-up apply.
 type VectorScorer struct {
@@ -10,10 +12,7 @@ type VectorScorer struct {
 
 // NewVectorScorer makes a scorer around m, which it owns from then on.
 func NewVectorScorer(m VectorModel, c ScorerConfig) *VectorScorer {
-	if c.Width <= 0 {
-		c.Width = 1
-	}
-	return &VectorScorer{model: m, c: c}
+	return &VectorScorer{model: m, c: c.complete()}
 }
 
 // Name is the model's name.
@@ -35,13 +34,16 @@ func (s *VectorScorer) Step(p Vector, share []float64) Verdict {
 	v := s.model.Score(p, share)
 	if learning := v.State < Ready || p.T-s.first < s.c.Warmup.Milliseconds(); learning {
 		v = unknown(min(v.State, Learning))
+	}
+	v.Score /= s.c.Width[1]
+	weight, v := s.settle(p.T, &s.c, v)
+	if weight > 0 {
+		s.model.Learn(p, weight)
+	}
+	if math.IsNaN(v.Score) {
 		for i := range share {
 			share[i] = v.Score
 		}
-	}
-	v.Score /= s.c.Width
-	if p.T > s.last {
-		s.model.Learn(p, s.weigh(p.T, v.Score > 1))
 	}
 	return v
 }

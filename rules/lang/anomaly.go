@@ -22,7 +22,7 @@ var aliases = map[string]string{
 // anomaly reads an anomaly rule of the group.
 func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 	a := &Anomaly{
-		Range: [2]float64{math.Inf(-1), math.Inf(1)}, Width: 1, Output: OutputDefault,
+		Range: [2]float64{math.Inf(-1), math.Inf(1)}, Width: [2]float64{1, 1}, Output: OutputDefault,
 		Model: Call{Name: "auto", Args: Args{}}, Pos: pos(n), Limit: DefaultLimit,
 	}
 	if g.Limit > 0 {
@@ -39,7 +39,7 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 		"min_dev":     func(_, v *yaml.Node) { a.MinDev = l.deviation(v, "min_dev", l.doc.Float) },
 		"min_rel_dev": func(_, v *yaml.Node) { a.MinRelDev = l.deviation(v, "min_rel_dev", l.percent) },
 		"range":       func(_, v *yaml.Node) { a.Range = l.dataRange(v, "range") },
-		"width":       func(_, v *yaml.Node) { a.Width = l.width(v, "width") },
+		"width":       func(_, v *yaml.Node) { a.Width = l.widths(v, "width") },
 		"warmup":      func(_, v *yaml.Node) { a.Warmup = l.doc.Duration(v, "warmup") },
 		"output":      func(_, v *yaml.Node) { a.Output = l.output(v) },
 		"limit":       func(_, v *yaml.Node) { a.Limit = l.limit(v) },
@@ -48,6 +48,8 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 		"inputs":      func(_, v *yaml.Node) { a.Inputs = l.inputs(v) },
 		"join":        func(_, v *yaml.Node) { a.Join = l.labelNames(v, "join", "rule/inputs") },
 		"explain":     func(_, v *yaml.Node) { a.Explain = l.explain(v) },
+		"cohort":      func(_, v *yaml.Node) { a.Cohort = l.labelNames(v, "cohort", "rule/cohort") },
+		"exclude":     func(_, v *yaml.Node) { a.Exclude = l.exclude(v) },
 		"forecast":    func(_, v *yaml.Node) { a.Forecast = l.forecast(v) },
 		"alert":       func(k, v *yaml.Node) { alertKey, alert = k, v },
 		"record": func(k, _ *yaml.Node) {
@@ -58,14 +60,14 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 		"min_dev_from_expected":     func(_, v *yaml.Node) { a.MinDev = l.deviation(v, "min_dev_from_expected", l.doc.Float) },
 		"min_rel_dev_from_expected": func(_, v *yaml.Node) { a.MinRelDev = l.deviation(v, "min_rel_dev_from_expected", l.points) },
 		"data_range":                func(_, v *yaml.Node) { a.Range = l.dataRange(v, "data_range") },
-		"scale":                     func(_, v *yaml.Node) { a.Width = l.scale(v) },
+		"scale":                     func(_, v *yaml.Node) { a.Width = l.widths(v, "scale") },
 	}
-	l.refuseUnsupported(fields)
 	l.doc.Object(n, "anomaly rule", fields)
 	l.checkAliases(n)
 	l.checkSources(n, a)
 	l.checkDirectionGiven(n, a)
 	l.checkModelFits(n, a)
+	l.checkCohort(n, a)
 	l.checkLabels(labels, own)
 	l.checkReserved(labels, own)
 	l.warnTemplates(labels, own)

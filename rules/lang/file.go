@@ -84,11 +84,13 @@ type Anomaly struct {
 	MinDev    [2]float64        // below, above: smaller absolute deviations score 0
 	MinRelDev [2]float64        // below, above: smaller deviations relative to the expectation score 0; 0.2 is 20%
 	Range     [2]float64        // outside it the score is above 1; [-Inf, +Inf] when not given
-	Width     float64           // scales the band around the expectation
+	Width     [2]float64        // below, above: scale the band around the expectation
 	Warmup    time.Duration     // no score before this much history; 0: the model's own
 	Output    Output            // series to write
 	Limit     int               // most series to model
 	Labels    map[string]string // labels of the group and the rule, added to the output series
+	Cohort    []string          // labels of series whose learned state a new one starts from; empty: none
+	Exclude   []Exclusion       // times in which nothing is learned and the score is 0
 	Forecast  *Forecast         // nil: none
 	Alert     *AlertClause      // nil: none
 	Pos       Pos

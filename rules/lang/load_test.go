@@ -60,6 +60,9 @@ func describeFields(b *strings.Builder, a *Anomaly) {
 		}
 		fmt.Fprintf(b, "join=%q explain=%d\n", a.Join, a.Explain)
 	}
+	if len(a.Cohort)+len(a.Exclude) > 0 {
+		fmt.Fprintf(b, "    cohort=%v exclude=%v\n", a.Cohort, a.Exclude)
+	}
 	if a.Forecast != nil {
 		fmt.Fprintf(b, "    forecast=%s\n", a.Forecast)
 	}

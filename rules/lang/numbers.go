@@ -67,16 +67,14 @@ func (l *loader) width(n *yaml.Node, what string) float64 {
 	return w
 }
 
-// scale reads vmanomaly's scale: one number, or one for each side.
-func (l *loader) scale(n *yaml.Node) float64 {
-	if n.Kind != yaml.SequenceNode {
-		return l.width(n, "scale")
+// widths reads one width for both sides, or as vmanomaly's scale can have it
+// one for each.
+func (l *loader) widths(n *yaml.Node, what string) [2]float64 {
+	if n.Kind == yaml.SequenceNode {
+		return l.pair(n, what, "[below, above]", l.width)
 	}
-	var s [2]float64
-	if l.clean(func() { s = l.pair(n, "scale", "[below, above]", l.width) }) && s[0] != s[1] {
-		l.doc.Errorf(n, "rule/unsupported", "scale: a different width for each side is not supported yet by this version")
-	}
-	return s[1]
+	w := l.width(n, what)
+	return [2]float64{w, w}
 }
 
 func (l *loader) limit(n *yaml.Node) int {

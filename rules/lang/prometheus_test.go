@@ -207,7 +207,7 @@ func isComplete(t *testing.T, f *File) {
 				}
 				continue
 			}
-			if a.Name == "" || a.Expr == nil || a.Model == nil || a.Output == 0 || a.Limit < 1 || !(a.Width > 0) || !(a.Range[0] < a.Range[1]) ||
+			if a.Name == "" || a.Expr == nil || a.Model == nil || a.Output == 0 || a.Limit < 1 || !(a.Width[0] > 0 && a.Width[1] > 0) || !(a.Range[0] < a.Range[1]) ||
 				!(min(a.MinDev[0], a.MinDev[1], a.MinRelDev[0], a.MinRelDev[1]) >= 0) {
 				t.Fatalf("%+v", a)
 			}
