@@ -29,12 +29,15 @@ type DiscordConfig struct {
 type Discord struct {
 	c DiscordConfig
 
-	x    []float64 // newest points, a ring of History
+	// Of the newest points, at least History of them once there are as many and
+	// at most twice that; base is the number of the first one.
+	base int64
+	x    []float64
 	dot  []float64 // product of the newest shape with the one that ends there, about center
 	run  []int32   // points without a long gap up to there, at most Length
-	n    int64     // points taken, interpolated ones included
 	mean []float64 // of the shape that ends there; made of x
 	dev  []float64 // its standard deviation; made of x
+	n    int64     // points taken, interpolated ones included
 
 	center float64 // that products are about
 	spread float64 // standard deviation of the ring when products were last made
@@ -62,11 +65,7 @@ func NewDiscord(c DiscordConfig) (*Discord, error) {
 		return nil, fmt.Errorf("a history has at most 65536 points, not %d", c.History)
 	}
 	c.History = max(c.History, 4*c.Length)
-	d := &Discord{c: c, rare: prior(), run: make([]int32, c.History)}
-	for _, s := range []*[]float64{&d.x, &d.dot, &d.mean, &d.dev} {
-		*s = make([]float64, c.History)
-	}
-	return d, nil
+	return &Discord{c: c, rare: prior()}, nil
 }
 
 // Name is discord.
@@ -83,7 +82,7 @@ func (d *Discord) State() State {
 	return Ready
 }
 
-func (d *Discord) at(i int64) int { return int(i % int64(d.c.History)) }
+func (d *Discord) at(i int64) int { return int(i - d.base) }
 
 // Score judges p as the end of a shape. What is expected is the value at which
 // the nearest earlier shape ended; there is no band.
@@ -95,7 +94,7 @@ func (d *Discord) Score(p Point) Verdict {
 		}
 		return v
 	}
-	distance, expected, ok := d.nearest(d.bounded(p.V), nil)
+	distance, expected, ok := d.nearest(d.bounded(p.V), false)
 	v.Score, v.Expected = 0, p.V
 	if ok {
 		v.Score, v.Expected = min(d.rare.score(d.deviation(distance))*(logBorder/math.Log(discordRarity)), maxScore), expected
@@ -110,54 +109,71 @@ func (d *Discord) deviation(distance float64) float64 { return math.Exp2(8 * dis
 func (d *Discord) bounded(v float64) float64 { return min(max(v, -beyondUse), beyondUse) }
 
 // nearest is the distance of the shape that v would end to the nearest earlier
-// one: the root of 1 minus their correlation, 0 for the same shape. With into
-// it leaves the new products there.
-func (d *Discord) nearest(v float64, into []float64) (distance, expected float64, ok bool) {
-	m := int64(d.c.Length)
-	if d.n < m {
+// one: the root of 1 minus their correlation, 0 for the same shape. With keep
+// the products become those of that shape.
+func (d *Discord) nearest(v float64, keep bool) (distance, expected float64, ok bool) {
+	m := d.c.Length
+	if d.n < int64(m) {
 		return 0, 0, false
 	}
 	mean, dev := d.shape(v)
-	whole := d.run[d.at(d.n-1)] >= int32(m)-1
-	oldest := max(0, d.n+1-int64(d.c.History)) // of the points that stay
-	leaving := d.x[d.at(d.n-m)] - d.center
-	now := v - d.center
-	best := math.Inf(1)
-	floor := discordFlat * d.spread
-	consider := func(j int64, product float64) {
-		k := d.at(j)
-		if into != nil {
-			into[k] = product
+	newest := len(d.x) - 1 // places, not numbers, from here on
+	oldest := max(0, d.at(d.n+1-int64(d.c.History)))
+	s := shapeSearch{best: math.Inf(1), mean: mean, dev: dev, center: d.center, floor: discordFlat * d.spread, m: float64(m)}
+	last := newest + 1 - m // later ones overlap
+	if d.run[newest] < int32(m)-1 {
+		last = -1 // this one spans a gap
+	}
+	leaving, now := d.x[newest+1-m]-d.center, v-d.center
+	// From the newest to the oldest, because each product is made of the one
+	// before; the point before the oldest is still there.
+	for j := newest; j >= max(oldest+m-1, m); j-- {
+		product := d.dot[j-1] + now*(d.x[j]-d.center) - leaving*(d.x[j-m]-d.center)
+		if keep {
+			d.dot[j] = product
 		}
-		if j > d.n-m || !whole || d.run[k] < int32(m) { // they overlap, or span a gap
-			return
-		}
-		a, b := max(dev, floor), max(d.dev[k], floor)
-		if a == 0 || b == 0 {
-			a, b = max(a, 1), max(b, 1)
-		}
-		covariance := product/float64(m) - (mean-d.center)*(d.mean[k]-d.center)
-		// Squared distance of the two shapes, each about its mean and in its
-		// own size, over twice their length.
-		if dd := (dev*dev/(a*a)+d.dev[k]*d.dev[k]/(b*b))/2 - covariance/(a*b); dd < best {
-			best, expected = dd, mean+(d.x[k]-d.mean[k])*a/b
+		if j <= last && d.run[j] >= int32(m) {
+			s.consider(j, product, d.mean[j], d.dev[j])
 		}
 	}
-	// From the newest to the oldest, so that into may be d.dot.
-	for j := d.n - 1; j >= max(oldest+m-1, m); j-- { // the point before the oldest is still in its place
-		consider(j, d.dot[d.at(j-1)]+now*(d.x[d.at(j)]-d.center)-leaving*(d.x[d.at(j-m)]-d.center))
-	}
-	if oldest == 0 { // the very first shape has none before it to slide from
+	if d.base == 0 && oldest == 0 { // the very first shape has none before it to slide from
 		product := now * (d.x[m-1] - d.center)
 		for i := range m - 1 {
-			product += (d.x[d.at(d.n-m+1+i)] - d.center) * (d.x[i] - d.center)
+			product += (d.x[newest+2-m+i] - d.center) * (d.x[i] - d.center)
 		}
-		consider(m-1, product)
+		if keep {
+			d.dot[m-1] = product
+		}
+		if m-1 <= last && d.run[m-1] >= int32(m) {
+			s.consider(m-1, product, d.mean[m-1], d.dev[m-1])
+		}
 	}
-	if math.IsInf(best, 1) {
+	if math.IsInf(s.best, 1) {
 		return 0, 0, false
 	}
-	return math.Sqrt(max(best, 0)), expected, true
+	return math.Sqrt(max(s.best, 0)), mean + (d.x[s.at]-d.mean[s.at])*s.size, true
+}
+
+// shapeSearch looks for the shape nearest to one.
+type shapeSearch struct {
+	mean, dev, center, floor, m float64
+
+	best float64 // squared distance
+	at   int
+	size float64 // of the one shape in the other's
+}
+
+// consider takes the shape that ends at place j: squared distance of the two
+// shapes, each about its mean and in its own size, over twice their length.
+func (s *shapeSearch) consider(j int, product, mean, dev float64) {
+	a, b := max(s.dev, s.floor), max(dev, s.floor)
+	if a == 0 || b == 0 {
+		a, b = max(a, 1), max(b, 1)
+	}
+	covariance := product/s.m - (s.mean-s.center)*(mean-s.center)
+	if dd := (s.dev*s.dev/(a*a)+dev*dev/(b*b))/2 - covariance/(a*b); dd < s.best {
+		s.best, s.at, s.size = dd, j, a/b
+	}
 }
 
 // shape is mean and standard deviation of the shape that v would end.
@@ -212,24 +228,38 @@ func (d *Discord) Learn(p Point, weight float64) {
 
 // take appends a value.
 func (d *Discord) take(v float64, real bool) {
-	distance, _, ok := d.nearest(v, d.dot)
+	distance, _, ok := d.nearest(v, true)
 	// While there are few earlier shapes, none is near.
 	if ok && real && d.n >= int64(d.c.History)/2 {
 		d.rare.learn(d.deviation(distance))
 	}
-	k := d.at(d.n)
 	run := int32(1)
 	if d.n > 0 {
 		run = min(d.run[d.at(d.n-1)]+1, int32(d.c.Length))
 	}
+	mean, dev := 0.0, 0.0
 	if d.n >= int64(d.c.Length)-1 {
-		d.mean[k], d.dev[k] = d.shape(v)
+		mean, dev = d.shape(v)
 	}
-	d.x[k], d.run[k] = v, run
+	if len(d.x) == 2*d.c.History {
+		d.trim()
+	}
+	d.x, d.run, d.dot = append(d.x, v), append(d.run, run), append(d.dot, 0)
+	d.mean, d.dev = append(d.mean, mean), append(d.dev, dev)
 	d.n++
 	if d.since++; d.since >= discordRemake {
 		d.remake()
 	}
+}
+
+// trim drops all but the newest History points.
+func (d *Discord) trim() {
+	drop := len(d.x) - d.c.History
+	for _, s := range []*[]float64{&d.x, &d.dot, &d.mean, &d.dev} {
+		*s = append((*s)[:0], (*s)[drop:]...)
+	}
+	d.run = append(d.run[:0], d.run[drop:]...)
+	d.base += int64(drop)
 }
 
 // remake makes all products from the points, about their mean.
@@ -262,10 +292,10 @@ const discordVersion = 1
 func (d *Discord) AppendBinary(b []byte) ([]byte, error) {
 	w := newWriter(b, idDiscord, discordVersion)
 	w.int(d.n)
-	held := d.held()
-	w.floats(d.x[:held])
-	w.floats(d.dot[:held])
-	for _, r := range d.run[:held] {
+	from := len(d.x) - d.held()
+	w.floats(d.x[from:])
+	w.floats(d.dot[from:])
+	for _, r := range d.run[from:] {
 		w.int(int64(r))
 	}
 	w.floats([]float64{d.center, d.spread, d.rhythm, d.last.V})
@@ -276,7 +306,7 @@ func (d *Discord) AppendBinary(b []byte) ([]byte, error) {
 	return w.b, nil
 }
 
-// held is how many places of the ring are in use.
+// held is how many points a state holds.
 func (d *Discord) held() int { return int(min(d.n, int64(d.c.History))) }
 
 // UnmarshalBinary restores what AppendBinary wrote for the same configuration.
@@ -286,8 +316,14 @@ func (d *Discord) UnmarshalBinary(b []byte) error {
 		return errors.Join(errState, errors.New("a negative number of points"))
 	}
 	held := d.held()
-	r.floats(d.x[:held])
-	r.floats(d.dot[:held])
+	d.base = d.n - int64(held)
+	if held > len(b) { // a lie: nothing is made for it
+		return errors.Join(errState, errors.New("it ends early"))
+	}
+	d.x, d.dot, d.run = make([]float64, held), make([]float64, held), make([]int32, held)
+	d.mean, d.dev = make([]float64, held), make([]float64, held)
+	r.floats(d.x)
+	r.floats(d.dot)
 	for i := range held {
 		d.run[i] = int32(r.index(d.c.Length + 1)) //nolint:gosec // at most Length
 	}

@@ -51,7 +51,7 @@ func TestDiscordEqualsBruteForce(t *testing.T) {
 				level = 5 // flat
 			}
 			v := offset + level
-			got, _, ok := d.nearest(v, nil)
+			got, _, ok := d.nearest(v, false)
 			x = append(x, v)
 			if held := x[max(0, len(x)-6*m):]; len(held) >= 2*m {
 				want := bruteNearest(held, m, discordFlat*d.spread)
