@@ -125,6 +125,7 @@ func (e *jsonEncoder) room(points, first, n int) {
 
 func (e *jsonEncoder) points(ps []promql.FPoint) {
 	b, k := e.b, 0
+	long := 0 // values in a row that were not short; noise seldom is
 	for i := range ps {
 		t := ps[i].T
 		for k < len(e.times) && e.times[k].t < t {
@@ -143,7 +144,14 @@ func (e *jsonEncoder) points(ps []promql.FPoint) {
 		default:
 			b = append(appendTime(append(b, '['), t), `,"`...)
 		}
-		b = appendFloat(b, ps[i].F)
+		if long > 4 && i&15 != 0 {
+			b = appendLong(b, ps[i].F)
+		} else if short, ok := appendShort(b, ps[i].F); ok {
+			b, long = short, 0
+		} else {
+			b = appendLong(b, ps[i].F)
+			long++
+		}
 		b = append(b, `"],`...)
 	}
 	e.b = b[:len(b)-1]

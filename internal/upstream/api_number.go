@@ -29,14 +29,27 @@ const (
 // appendFloat appends the shortest decimal that gives f, as strconv writes it:
 // without an exponent between 1e-6 and 1e21.
 func appendFloat(b []byte, f float64) []byte {
+	if b, ok := appendShort(b, f); ok {
+		return b
+	}
+	return appendLong(b, f)
+}
+
+// appendShort is appendFloat for whole numbers and millionths.
+func appendShort(b []byte, f float64) ([]byte, bool) {
 	if i := int64(f); float64(i) == f && i > -maxExactInt && i < maxExactInt && (i != 0 || !math.Signbit(f)) {
-		return strconv.AppendInt(b, i, 10)
+		return strconv.AppendInt(b, i, 10), true
 	}
 	if x := f * 1e6; x > -maxShortest && x < maxShortest {
 		if m := math.RoundToEven(x); m/1e6 == f && m != 0 {
-			return appendMillionths(b, int64(m))
+			return appendMillionths(b, int64(m)), true
 		}
 	}
+	return b, false
+}
+
+// appendLong is appendFloat for anything.
+func appendLong(b []byte, f float64) []byte {
 	format := byte('f')
 	if abs := math.Abs(f); abs < 1e-6 && abs != 0 || abs >= 1e21 {
 		format = 'e'
