@@ -128,12 +128,19 @@ func (c *checker) rules(name string, text []byte) string {
 }
 
 func explainRule(w io.Writer, group string, a *lang.Anomaly) {
-	way := "queried"
-	streamed, reason := stream.Explain(a.Expr)
-	if streamed {
-		way = "streamed"
+	sources := a.Sources()
+	for _, s := range sources {
+		way := "queried"
+		streamed, reason := stream.Explain(s.Expr)
+		if streamed {
+			way = "streamed"
+		}
+		name := group + "/" + a.Name
+		if len(sources) > 1 {
+			name += " " + s.Name
+		}
+		fmt.Fprintf(w, "%s: %s: %s\n", name, way, reason)
 	}
-	fmt.Fprintf(w, "%s/%s: %s: %s\n", group, a.Name, way, reason)
 }
 
 // config checks the file, what libraries make of its sections, and the rule

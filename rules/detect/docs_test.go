@@ -20,6 +20,7 @@ func TestEveryModelHasASectionInTheDocs(t *testing.T) {
 		must(NewProphet(ProphetConfig{})),
 		must(NewCount(CountConfig{})),
 		must(NewSpectral(SpectralConfig{})),
+		must(NewRatio(RatioConfig{})),
 	} {
 		if !strings.Contains(string(b), "\n## "+m.Name()+"\n") {
 			t.Errorf("docs/models.md has no section on %s", m.Name())

@@ -23,7 +23,7 @@ type RatioConfig struct {
 // probability of that many among so many: one error of two requests says
 // nothing, a thousand of two thousand say much. Counts are beta-binomial
 // (J. G. Skellam, A probability distribution derived from the binomial
-// distribution, 1948). The mean is a Beta posterior of exponentially weighted
+// distribution, JRSS B 10, 1948). The mean is a Beta posterior of exponentially weighted
 // evidence behind Jeffreys' prior. How much the ratio itself moves from time to
 // time is taken by moments (D. A. Williams, Extra-binomial variation in
 // logistic linear models, Applied Statistics 31, 1982), so that a large total
