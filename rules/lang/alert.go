@@ -2,6 +2,7 @@ package lang
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -23,10 +24,11 @@ func (l *loader) alert(key, n *yaml.Node, a *Anomaly) *AlertClause {
 		l.doc.Errorf(n, "rule/alert", "in an anomaly rule alert is a mapping of when, for, keep_firing_for, labels, annotations and name; alert: {} takes the defaults")
 		return c
 	}
+	var when *yaml.Node
 	ok := l.clean(func() {
 		l.doc.Object(n, "alert", map[string]diag.Field{
 			"name":            func(_, v *yaml.Node) { c.Name = l.alertName(v) },
-			"when":            func(_, v *yaml.Node) { c.When = l.when(v) },
+			"when":            func(_, v *yaml.Node) { when, c.When = v, l.when(v) },
 			"for":             func(_, v *yaml.Node) { c.For = l.duration(v, "for") },
 			"keep_firing_for": func(_, v *yaml.Node) { c.KeepFiringFor = l.duration(v, "keep_firing_for") },
 			"labels": func(_, v *yaml.Node) {
@@ -40,11 +42,49 @@ func (l *loader) alert(key, n *yaml.Node, a *Anomaly) *AlertClause {
 			l.doc.Errorf(key, "rule/output", "alert reads the score, which output leaves out; add score to output")
 		}
 	})
+	if ok && a.newsOnly() && c.For > 0 {
+		l.lasting(when, c)
+	}
 	if ok && c.Name != "" {
 		l.checkTemplates(n, c)
 	}
 	return c
 }
+
+// newsOnly reports whether the rule's score is above 1 for one evaluation and
+// then rests: auto of one series.
+func (a *Anomaly) newsOnly() bool {
+	c, ok := a.Model.(Call)
+	return ok && c.Name == "auto" && a.Inputs == nil && a.Ratio == nil
+}
+
+// lastingWhen is the condition of an alert that waits on auto: what lasts stays
+// above it after it was news.
+const lastingWhen = 0.5
+
+// lasting fits the condition of an alert that waits to a score that says news
+// once, or says that it could never fire.
+func (l *loader) lasting(when *yaml.Node, c *AlertClause) {
+	if when == nil {
+		c.When = fmt.Sprintf("> %v", lastingWhen)
+		return
+	}
+	e, err := promQL.ParseExpr(MetricScore + " " + c.When)
+	if err != nil {
+		return // a problem of its own
+	}
+	b, ok := e.(*parser.BinaryExpr)
+	if !ok {
+		return
+	}
+	if v, ok := b.RHS.(*parser.NumberLiteral); ok && (b.Op == parser.GTR || b.Op == parser.GTE) && v.Val >= nearlyNews {
+		l.doc.Errorf(when, "rule/alert", "the alert can never fire: auto says news once, so its score is above %v for one evaluation and for is %s; "+
+			"leave for out and set keep_firing_for, or leave when out to alert on what lasts", v.Val, model.Duration(c.For))
+	}
+}
+
+// nearlyNews is from where on auto's score does not last.
+const nearlyNews = 0.9
 
 func (l *loader) alertName(n *yaml.Node) string {
 	name := ""
