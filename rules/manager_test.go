@@ -325,12 +325,16 @@ func TestTheLimitKeepsWhatThereIsAndSaysSo(t *testing.T) {
 // returns every score, stale markers left out.
 func scores(t *testing.T, middle func(w *world)) (out []string) {
 	t.Helper()
+	return scoresOf(t, strings.Replace(one, "zscore(window=30m)", "auto", 1), middle)
+}
+
+func scoresOf(t *testing.T, rule string, middle func(w *world)) (out []string) {
+	t.Helper()
 	t.Chdir(t.TempDir()) // a group's slots depend on the name of its file
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.dir = "."
-		auto := strings.Replace(one, "zscore(window=30m)", "auto", 1)
-		w.begin(auto)
+		w.begin(rule)
 		w.live(20*time.Minute, hum, `hum`)
 		middle(w)
 		w.live(10*time.Minute, hum, `hum`)
@@ -387,6 +391,40 @@ func TestScoresAreTheSameToTheBitAcrossRestarts(t *testing.T) {
 			t.Errorf("%d scores, want %d: %v", len(got), len(want), d)
 		}
 	})
+}
+
+// Every kind of rule keeps what it has learned over an orderly restart and
+// over a reload that adds another rule.
+func TestEveryKindOfRuleGoesOn(t *testing.T) {
+	for name, fields := range map[string]string{
+		"forecast":       "expr: hum, model: auto, direction: both, forecast: {horizons: [1h], limit: 20}",
+		"inputs":         "inputs: {a: hum, b: 'abs(hum - 10)'}, join: []",
+		"inputs, models": "inputs: {a: hum, b: 'abs(hum - 10)'}, join: [], model: iforest + mad",
+		"ratio":          "ratio: {errors: hum, total: hum * 20}, model: ratio, direction: both",
+		"ratio, model":   "ratio: {errors: hum, total: hum * hum}, model: mad, direction: both",
+		"peers":          `expr: 'hum or label_replace(hum * 1.1, "k", "b", "", "") or label_replace(hum * 1.3, "k", "c", "", "")', model: peers(min_members=3), direction: both`,
+		"presence":       `expr: 'hum or label_replace(hum > 10.5, "k", "b", "", "")', model: presence(learn=1m)`,
+		"novelty":        "expr: hum, model: novelty(learn=1m)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			rule := "groups: [{name: g, rules: [{anomaly: A, " + fields + "}]}]"
+			want := scoresOf(t, rule, func(*world) {})
+			if len(want) < 100 {
+				t.Fatalf("only %d scores", len(want))
+			}
+			if got := scoresOf(t, rule, func(w *world) { w.halt(); w.begin(rule) }); !slices.Equal(got, want) {
+				t.Errorf("restarted: %d scores, want %d: %v", len(got), len(want), difference(got, want))
+			}
+			got := scoresOf(t, rule, func(w *world) {
+				if _, err := w.m.Update(w.files(strings.Replace(rule, "}]}]", "}, {record: x, expr: vector(1)}]}]", 1)), Settings{Interval: 10 * time.Second}); err != nil {
+					w.t.Fatal(err)
+				}
+			})
+			if d := difference(got, want); len(d) != 0 || len(got) < len(want)-3 {
+				t.Errorf("reloaded: %d scores, want %d: %v", len(got), len(want), d)
+			}
+		})
+	}
 }
 
 // difference lists what got has and want has not, up to the end of want: a run
