@@ -270,7 +270,7 @@ func TestStateStaysSmall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if i <= n/10 {
+			if i <= n/2 {
 				most = max(most, len(b))
 			} else if len(b) > most+most/10+32 { // numbers of more digits
 				t.Fatalf("%d bytes after %d points, at most %d before", len(b), i, most)
