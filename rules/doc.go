@@ -1,5 +1,6 @@
 // Package rules runs rule files: Prometheus's record and alert rules as
-// Prometheus runs them, and anomaly rules, each of whose series has a model.
+// Prometheus runs them, and anomaly rules, which have a model for each series,
+// for each set of joined inputs, or for all series together.
 //
 // It promises that a bad file changes nothing, that groups which did not
 // change go on undisturbed, and that models survive a restart as if there had

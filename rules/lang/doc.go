@@ -6,8 +6,8 @@
 // expressions parsed, references free of cycles. A Prometheus rule file means
 // here exactly what it means in Prometheus.
 //
-// It runs nothing and knows no model's inside: the table [Models] is all it
-// knows about them.
+// It runs nothing and knows no model's inside: the table [Models] and their
+// [Traits] are all it knows about them.
 //
 //	text -> tokens (lex.go) -> tree (parse.go) -> checked tree (resolve.go)
 //	file -> YAML nodes (load.go) -> rules (prometheus.go, anomaly.go) -> graph (cycle.go)
