@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,6 +117,25 @@ func (r *anomalyRule) take(from *anomalyRule) {
 	defer r.mu.Unlock()
 	r.series, r.lastEval, r.group = from.series, from.lastEval, from.group
 	from.series = map[string]*tracked{}
+}
+
+// choices says what models that choose have chosen, in the order of labels.
+func (r *anomalyRule) choices() (out []Choice) {
+	if !hasAuto(r.spec.Model) {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, tr := range r.series {
+		if tr.scorer == nil {
+			continue
+		}
+		if c, ok := tr.scorer.Model().(interface{ Choice() string }); ok && c.Choice() != "" {
+			out = append(out, Choice{tr.labels, c.Choice()})
+		}
+	}
+	slices.SortFunc(out, func(a, b Choice) int { return labels.Compare(a.Labels, b.Labels) })
+	return out[:min(len(out), maxChoices)]
 }
 
 // states counts the models by state.

@@ -39,11 +39,21 @@ type RuleStatus struct {
 	Alerts              []*upstream.RuleAlert
 	Model, Strategy     string         // of an anomaly rule
 	Models              map[string]int // by state, of an anomaly rule
+	Choices             []Choice       // of auto, at most maxChoices of them
 	Health              string
 	LastError           string
 	EvaluationTime      time.Duration
 	LastEvaluation      time.Time
 }
+
+// Choice is what auto has chosen for one series, and why.
+type Choice struct {
+	Labels labels.Labels
+	Text   string
+}
+
+// maxChoices bounds what one answer says of a rule over many series.
+const maxChoices = 100
 
 // Groups returns a snapshot of all groups in the order of their files.
 func (m *Manager) Groups() []GroupStatus {
@@ -72,6 +82,7 @@ func status(r upstream.Rule, spec rulefmt.Rule) RuleStatus {
 	switch r := r.(type) {
 	case *anomalyRule:
 		s.Kind, s.Model, s.Strategy, s.Models = KindAnomaly, r.spec.Model.String(), r.strategy(), r.states()
+		s.Choices = r.choices()
 	case *upstream.AlertingRule:
 		s.Kind, s.Annotations = KindAlerting, r.Annotations()
 		s.For, s.KeepFiringFor = time.Duration(spec.For), time.Duration(spec.KeepFiringFor)

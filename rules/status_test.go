@@ -5,9 +5,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 
 	"github.com/chironhq/chiron/rules/lang"
@@ -65,5 +67,34 @@ func TestModelsAreNotSavedOverBeforeTheFirstUpdate(t *testing.T) {
 	}
 	if _, err := os.Stat(m.stateFile()); err != nil {
 		t.Error(err)
+	}
+}
+
+// What auto has chosen is told by series, and why.
+func TestStatusTellsWhatAutoChose(t *testing.T) {
+	file, problems := lang.Load("a.yaml", []byte("groups: [{name: g, rules: [{anomaly: A, expr: 'x', model: auto, direction: both}, {anomaly: B, expr: 'x', model: mad, direction: both}]}]"))
+	if problems.HasErrors() {
+		t.Fatal(problems)
+	}
+	for i, want := range []string{`{job="a"} zscore: `, ""} {
+		r, err := newAnomalyRule("g", file.Groups[0].Expand()[i].Anomaly, lookups{metrics: newMetrics(nil, nil)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range 50 {
+			query := func(context.Context, string, time.Time) (promql.Vector, error) {
+				return promql.Vector{{Metric: labels.FromStrings("__name__", "x", "job", "a"), F: float64(k * k % 17)}}, nil
+			}
+			if _, err := r.Eval(t.Context(), 0, time.Unix(int64(1000+k*15), 0), query, nil, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := ""
+		for _, c := range r.choices() {
+			got += c.Labels.String() + " " + c.Text
+		}
+		if !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -55,12 +55,20 @@ type Rule struct {
 	Model    string
 	Models   map[string]int
 	Strategy string
+	// Choices say what auto has chosen for its series, the first hundred.
+	Choices []Choice
 
 	// Health is ok or err. Empty: unknown, not yet evaluated.
 	Health         string
 	LastError      string
 	EvaluationTime time.Duration
 	LastEvaluation time.Time // zero: not yet evaluated
+}
+
+// Choice is what auto has chosen for one series, and why.
+type Choice struct {
+	Labels labels.Labels `json:"labels"`
+	Choice string        `json:"choice"`
 }
 
 // Alert is one active alert, its templates expanded.

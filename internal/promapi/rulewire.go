@@ -58,6 +58,7 @@ type wireAnomalyRule struct {
 	Model    string            `json:"model"`
 	Models   map[string]int    `json:"models,omitempty"`
 	Strategy string            `json:"strategy,omitempty"`
+	Choices  []Choice          `json:"choices,omitempty"`
 	Labels   labels.Labels     `json:"labels"`
 	Alert    *wireAlertingRule `json:"alert,omitempty"`
 	wireHealth
@@ -109,7 +110,7 @@ func (f ruleFilter) wireAlerting(r Rule, name, query string) wireAlertingRule {
 
 func (f ruleFilter) wireAnomaly(r Rule) wireAnomalyRule {
 	w := wireAnomalyRule{
-		Name: r.Name, Query: r.Query, Model: r.Model, Models: r.Models, Strategy: r.Strategy,
+		Name: r.Name, Query: r.Query, Model: r.Model, Models: r.Models, Strategy: r.Strategy, Choices: r.Choices,
 		Labels: r.Labels, wireHealth: health(r, "anomaly"),
 	}
 	if r.AlertName != "" {

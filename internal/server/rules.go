@@ -45,6 +45,9 @@ func (s *server) ruleGroups() []promapi.Group {
 				Duration: r.For, KeepFiringFor: r.KeepFiringFor, State: r.State, Model: r.Model, Models: r.Models, Strategy: r.Strategy,
 				Health: r.Health, LastError: r.LastError, EvaluationTime: r.EvaluationTime, LastEvaluation: r.LastEvaluation,
 			}
+			for _, c := range r.Choices {
+				rule.Choices = append(rule.Choices, promapi.Choice{Labels: c.Labels, Choice: c.Text})
+			}
 			for _, a := range r.Alerts {
 				rule.Alerts = append(rule.Alerts, promapi.Alert{
 					Labels: a.Labels, Annotations: a.Annotations, State: a.State.String(), ActiveAt: a.ActiveAt,

@@ -42,6 +42,17 @@ func (m *Combined) Name() string {
 	return strings.Join(names, " + ")
 }
 
+// Choice says what the parts that choose have chosen; empty without such.
+func (m *Combined) Choice() string {
+	var out []string
+	for _, part := range m.models {
+		if c, ok := part.(interface{ Choice() string }); ok && c.Choice() != "" {
+			out = append(out, c.Choice())
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
 // State is the least of all, or the most of any.
 func (m *Combined) State() State {
 	s := m.models[0].State()
