@@ -11,6 +11,9 @@ func (e *engine) acted(now time.Time, r *Run, a Acted) {
 	switch a.Result {
 	case Done:
 		e.settle(now, r, "done: "+r.Change.Note)
+	case NotAsked:
+		r.ActedAt = time.Time{} // it does not count in budgets and cooldowns
+		e.move(now, r, Cancelled, policy.KillSwitch, a.Text)
 	case Unclear:
 		r.Timeline = append(r.Timeline, Entry{now, Acting, "no clear answer: " + a.Text + "; looking at the cluster"})
 		e.save(r)
@@ -57,6 +60,8 @@ func (e *engine) looked(now time.Time, r *Run, l Looked) {
 			e.save(r)
 			e.ask(r, Gather{r.clone(), p})
 		}
+	case l.Result == Done && now.Sub(r.ActedAt) < e.settings.LookUnanswered:
+		r.Due = now.Add(e.settings.CheckEvery) // it may still be on its way
 	case l.Result == Done:
 		e.move(now, r, Failed, ReasonUnknown, "the write got no answer and is not to be seen; it is not repeated")
 	case l.Result == Changed || l.Result == Missing:
@@ -100,6 +105,9 @@ func (e *engine) checked(now time.Time, r *Run, c Checked) {
 		if !e.halted(now, r) {
 			e.ask(r, GiveBack{r.clone()})
 		}
+	case !r.HoldUntil.IsZero(): // what was held is given back in any case
+		r.Due = r.HoldUntil
+		e.move(now, r, Holding, ReasonVerifyFailed, "it has not helped ("+text+"); held until "+r.HoldUntil.UTC().Format(time.RFC3339))
 	default:
 		e.move(now, r, Failed, ReasonVerifyFailed, text)
 	}
@@ -114,6 +122,8 @@ func (e *engine) gaveBack(now time.Time, r *Run, g GaveBack) {
 		e.move(now, r, Undone, why, "given back")
 	case g.Result == Changed && why == ReasonHoldOver:
 		e.move(now, r, Succeeded, ReasonChanged, "left as it is: "+g.Text)
+	case g.Result == NotAsked:
+		r.Due = now.Add(killedWait)
 	case g.Result == Unclear && now.Sub(r.UpdatedAt) < time.Hour:
 		r.Due = now.Add(e.settings.CheckEvery)
 	default:

@@ -35,6 +35,9 @@ func (r *Remediator) Run(ctx context.Context) error {
 			ev := f(bounded)
 			done()
 			<-slots
+			if ctx.Err() != nil {
+				return // what the end of the process has cut short is no answer
+			}
 			select {
 			case answers <- ev:
 			case <-ctx.Done():
@@ -56,6 +59,9 @@ func (r *Remediator) Run(ctx context.Context) error {
 				err = r.step(ctx, PoliciesChanged{p}, 0, start)
 			}
 		case ev := <-answers:
+			if ctx.Err() != nil {
+				return nil
+			}
 			err = r.step(ctx, ev, 0, start)
 		case <-timer.C:
 			err = r.step(ctx, Tick{}, 0, start)

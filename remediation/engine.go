@@ -80,8 +80,8 @@ const (
 	Missing  Result = "missing"
 	Changed  Result = "changed"
 	Refused  Result = "refused"
-	Unclear  Result = "unclear" // no answer: done or not
-	NotAsked Result = "not_asked"
+	Unclear  Result = "unclear"   // no answer: done or not
+	NotAsked Result = "not_asked" // not sent: the kill switch is on
 )
 
 // Effect is something to be done outside. All Save and Drop effects of a step
@@ -139,7 +139,8 @@ type Settings struct {
 	Coalesce         time.Duration // how long a run waits for the rest of its group; 3s
 	MaxAge           time.Duration // of an episode when it is first seen; 1h
 	CheckEvery       time.Duration // between looks of verify; 10s
-	LookFor          time.Duration // how long an unanswered write is looked for; 15m
+	LookFor          time.Duration // how long an unanswered write is looked for when the cluster cannot be asked; 15m
+	LookUnanswered   time.Duration // how long one that is not to be seen may still be on its way; 2m
 	EpisodeRetention time.Duration // since an alert was last heard of; 24h
 	MaxEpisodes      int           // 100000
 	RunRetention     time.Duration // of ended runs; 720h
@@ -156,6 +157,7 @@ func (s Settings) withDefaults() Settings {
 	def(&s.MaxAge, time.Hour)
 	def(&s.CheckEvery, 10*time.Second)
 	def(&s.LookFor, 15*time.Minute)
+	def(&s.LookUnanswered, 2*time.Minute)
 	def(&s.EpisodeRetention, 24*time.Hour)
 	def(&s.RunRetention, 30*24*time.Hour)
 	if s.MaxEpisodes == 0 {
@@ -324,7 +326,11 @@ func (e *engine) tick(now time.Time) {
 			if e.halted(now, r) {
 				continue
 			}
-			e.move(now, r, Undoing, ReasonHoldOver, "the hold is over: "+undoText(r))
+			why := ReasonHoldOver
+			if r.Reason == ReasonVerifyFailed {
+				why = ReasonVerifyFailed // it has not helped: the circuit breaker counts it
+			}
+			e.move(now, r, Undoing, why, "the hold is over: "+undoText(r))
 			e.ask(r, GiveBack{r.clone()})
 		case Undoing:
 			if e.halted(now, r) {
@@ -336,10 +342,13 @@ func (e *engine) tick(now time.Time) {
 	e.prune(now)
 }
 
+// killedWait is how long an undo is put off while the kill switch is on.
+const killedWait = 30 * time.Second
+
 // halted puts a write of an undo off while the kill switch is on.
 func (e *engine) halted(now time.Time, r *Run) bool {
 	if e.policies.Guardrails.KillSwitch {
-		r.Due = now.Add(30 * time.Second)
+		r.Due = now.Add(killedWait)
 	}
 	return e.policies.Guardrails.KillSwitch
 }

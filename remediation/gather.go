@@ -111,8 +111,14 @@ func resultOf(err error) (Result, string) {
 	return Unclear, err.Error()
 }
 
+// killedText says why a write was not sent.
+const killedText = "the kill switch is on; nothing was written"
+
 // act does the one write of a run, as it stands on record.
 func (r *Remediator) act(ctx context.Context, run *Run) Event {
+	if r.killed.Load() {
+		return Acted{run.ID, NotAsked, killedText}
+	}
 	result, text := resultOf(r.o.Cluster.Write(ctx, run.Change.Do))
 	r.metrics.actions.WithLabelValues(string(run.Action), string(result)).Inc()
 	return Acted{run.ID, result, text}
@@ -138,6 +144,9 @@ func (r *Remediator) look(ctx context.Context, run *Run) Event {
 }
 
 func (r *Remediator) giveBack(ctx context.Context, run *Run) Event {
+	if r.killed.Load() {
+		return GaveBack{run.ID, NotAsked, killedText}
+	}
 	if r.o.Cluster == nil {
 		return GaveBack{run.ID, Unclear, errNoCluster.Error()}
 	}

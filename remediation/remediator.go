@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,6 +61,7 @@ type Remediator struct {
 	changed  chan struct{} // capacity 1: policies has something
 	mu       sync.Mutex
 	policies *policy.Set // to be taken by Run; nil: nothing new
+	killed   atomic.Bool // the kill switch as it was given last; asked right before each write
 }
 
 // Open reads the run store. Nothing is done before Run.
@@ -89,6 +91,7 @@ func Open(o Options) (*Remediator, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot read the run store: %w", err), s.db.Close())
 	}
+	r.killed.Store(o.Policies.Guardrails.KillSwitch)
 	r.engine = newEngine(o.Settings, o.Policies, state)
 	r.metrics = newMetrics(o.Registerer)
 	return r, nil
@@ -105,9 +108,11 @@ func (r *Remediator) Close() error {
 // Webhook answers Alertmanager.
 func (r *Remediator) Webhook() http.Handler { return r.hook }
 
-// SetPolicies replaces what people allow. Actions that have begun are finished
-// as they were planned; the kill switch also stops taking back.
+// SetPolicies replaces what people allow. Writes that have been sent are
+// finished as they were planned; the kill switch counts at once, also for
+// writes that are decided and wait for their turn, and for taking back.
 func (r *Remediator) SetPolicies(p *policy.Set) {
+	r.killed.Store(p.Guardrails.KillSwitch)
 	r.mu.Lock()
 	r.policies = p
 	r.mu.Unlock()
