@@ -156,10 +156,23 @@ func (r *Remediator) giveBack(ctx context.Context, run *Run) Event {
 			// Another field changed between read and write; the value is read again.
 			err = fmt.Errorf("will be tried again: %v", err) //nolint:errorlint // deliberately no longer ErrChanged
 		}
+		if err == nil {
+			err = r.givenBack(ctx, run)
+		}
 	}
 	result, text := resultOf(err)
 	r.metrics.undos.WithLabelValues(string(run.Action), string(result)).Inc()
 	return GaveBack{run.ID, result, text}
+}
+
+// givenBack looks whether the old value is back. It is no proof that the
+// cluster has taken the write.
+func (r *Remediator) givenBack(ctx context.Context, run *Run) error {
+	op, err := action.Give(ctx, r.o.Cluster, run.subject(), *run.Change.Undo)
+	if err == nil && op != nil {
+		err = fmt.Errorf("the cluster took the write, and %s of %s is not %d", run.Change.Undo.Field, run.Change.Undo.Object, run.Change.Undo.To)
+	}
+	return err
 }
 
 // verify asks the run's checks; alerts are the engine's to know.

@@ -1,8 +1,10 @@
 package remediation
 
 import (
+	"context"
 	"testing"
 
+	"github.com/chironhq/chiron/remediation/action"
 	"github.com/chironhq/chiron/remediation/policy"
 	"github.com/chironhq/chiron/remediation/webhook"
 )
@@ -40,5 +42,38 @@ func TestKillSwitchComesBeforeTheWrite(t *testing.T) {
 	}
 	if g, ok := w.r.giveBack(t.Context(), act).(GaveBack); !ok || g.Result != NotAsked {
 		t.Errorf("taking back goes on: %+v", g)
+	}
+}
+
+// deaf takes writes and does nothing.
+type deaf struct{ action.Cluster }
+
+func (deaf) Write(context.Context, action.Op) error { return nil }
+
+// TestUndoIsLookedAt: that the cluster has taken the write is no proof that
+// the old value is back.
+func TestUndoIsLookedAt(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		w := propertyWorld(t)
+		o := action.Object{Kind: "Deployment", Namespace: "shop", Name: "a"}
+		target, err := w.sim.Resolve(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change, err := action.Plan(begin, target, action.Spec{Name: action.Scale, Replicas: 6, Max: 9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.sim.Write(t.Context(), change.Do); err != nil {
+			t.Fatal(err)
+		}
+		want := Done
+		if lost {
+			w.r.o.Cluster, want = deaf{w.sim}, Unclear
+		}
+		g, ok := w.r.giveBack(t.Context(), &Run{ID: 1, Action: action.Scale, Object: o, Target: target, Change: change}).(GaveBack)
+		if !ok || g.Result != want {
+			t.Errorf("lost %v: %+v", lost, g)
+		}
 	}
 }
