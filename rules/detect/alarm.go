@@ -33,9 +33,9 @@ const (
 	// caution is how many points add as much again to the borders of a series
 	// that has shown no more than that.
 	caution = 40
-	// Slow release: rememberFor divided by how restless the series is, which is the mean
-	// step over the standard deviation, in mean distances between points.
-	rememberFor  = 2.5
+	// Slow release: rememberFor divided by how restless the series is, which is the width
+	// of its steps over that of its values, in mean distances between points.
+	rememberFor  = 3
 	leastRelease = 6
 	mostRelease  = 60
 )

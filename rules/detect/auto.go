@@ -125,8 +125,9 @@ func (m *Auto) Score(p Point) Verdict {
 	}
 	steps := m.stepsTo(p.T)
 	scene := m.senses.at(p.T, steps)
-	voices, far := m.senses.strange(&scene, x, sideOf(x, v.Expected))
-	v.Score = m.alarm.score(voices, far, m.release(), steps, float64(m.senses.n))
+	on := sideOf(x, v.Expected)
+	voices := m.senses.heard(m.senses.said(&scene, x, on))
+	v.Score = m.alarm.score(voices, far(&scene.out, x, on), m.release(), steps, float64(m.senses.n))
 	if m.senses.stuck.news(x == m.senses.last) {
 		v.Score = max(v.Score, stuckScore)
 	}
@@ -151,7 +152,7 @@ func (m *Auto) stepsTo(t int64) float64 {
 // release is for how long the score remembers, in mean distances: longer for a
 // series that changes little from point to point.
 func (m *Auto) release() float64 {
-	restless := m.senses.steps.mean / m.senses.wide.sigma()
+	restless := m.senses.out.step.width() / m.senses.out.place.width()
 	if math.IsNaN(restless) || restless <= 0 {
 		return leastRelease
 	}
@@ -164,11 +165,8 @@ const edgeSteps = 2
 // edge finds where a value would be news, on one side of the expectation.
 func (m *Auto) edge(c *scene, expected float64, on side) float64 {
 	loud := func(d float64) float64 {
-		voices := m.senses.said(c, expected+float64(on)*d, on)
-		for i, x := range voices {
-			voices[i] = trusted(&m.senses.both[i], x*voiceScale)
-		}
-		return loudest(voices, float64(m.senses.n))
+		said := m.senses.said(c, expected+float64(on)*d, on)
+		return loudest(m.senses.heard(said), float64(m.senses.n))
 	}
 	near, far := math.Inf(1), 0.0
 	for i := range c.sights {
@@ -227,11 +225,12 @@ func (m *Auto) Learn(p Point, weight float64) {
 	on := sideOf(x.V, expected)
 	steps := m.stepsTo(x.T)
 	scene := m.senses.at(x.T, steps)
-	voices, far := m.senses.strange(&scene, x.V, on)
+	said := m.senses.said(&scene, x.V, on)
+	voices := m.senses.heard(said)
 	release := m.release()
 	loud := loudest(voices, float64(m.senses.n)) >= 1
-	m.alarm.learn(voices, far, release, steps, float64(m.senses.n))
-	m.senses.learn(x.T, x.V, steps, m.past.step, on)
+	m.alarm.learn(voices, far(&scene.out, x.V, on), release, steps, float64(m.senses.n))
+	m.senses.learn(&scene, said, x, steps, m.past.step, on)
 	m.past.add(x, max(weight, 1e-3))
 	m.damped.begin(x.T)
 	weight = min(weight, m.damped.weigh(x.T, loud))
@@ -406,7 +405,7 @@ func (m *Auto) build(choice byte, season int64) (Model, error) {
 
 // AppendBinary appends the state: profile, choice and the chosen model.
 func (m *Auto) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idAuto, 6)
+	w := newWriter(b, idAuto, 7)
 	m.past.write(w)
 	m.senses.write(w)
 	m.alarm.write(w)
@@ -439,7 +438,7 @@ func (m *Auto) step() float64 {
 
 // UnmarshalBinary restores the state.
 func (m *Auto) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idAuto, 6)
+	r := newReader(b, idAuto, 7)
 	m.past.read(r)
 	m.senses.read(r)
 	m.alarm.read(r)

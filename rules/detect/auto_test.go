@@ -3,6 +3,7 @@ package detect
 import (
 	"math"
 	"math/rand"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -236,4 +237,40 @@ func TestAutoStateIsBounded(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The dearest that auto can get: days and weeks, profiled and modelled.
+func TestASeriesWithAWeekTakesLessThan8KiB(t *testing.T) {
+	const series, step, days = 64, 300, 20
+	var held [series]*Scorer
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range held {
+		m, err := NewAuto(AutoConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		held[i] = NewScorer(m, ScorerConfig{})
+		random := rand.New(rand.NewSource(int64(i)))
+		for k := range days * 86400 / step {
+			day := float64(k) * step / 86400
+			v := 100 + 20*math.Sin(2*math.Pi*day) + random.NormFloat64()
+			if int(day)%7 >= 5 {
+				v -= 60
+			}
+			held[i].Step(Point{int64(k) * step * 1000, v})
+		}
+		if !strings.Contains(m.Choice(), "a week is like") {
+			t.Fatalf("chose %q", m.Choice())
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if size := (float64(after.HeapAlloc) - float64(before.HeapAlloc)) / series; size > 8<<10 {
+		t.Errorf("%.0f bytes a series", size)
+	} else {
+		t.Logf("%.0f bytes a series", size)
+	}
+	runtime.KeepAlive(held)
 }

@@ -13,8 +13,8 @@ type history struct {
 	origin int64   // start of the first bucket
 	base   float64 // the first value; means are relative to it
 	mean   [historySize]float32
-	weight [historySize]float32
-	used   int // buckets up to the newest point
+	weight [historySize]uint16 // points in a bucket, in 1/weightUnit, up to what fits
+	used   int                 // buckets up to the newest point
 	n      int64
 	last   int64
 	step   float64 // mean milliseconds between points
@@ -24,7 +24,7 @@ type history struct {
 func (h *history) add(p Point, weight float64) {
 	if h.n == 0 {
 		h.origin, h.last, h.n = p.T, p.T, 1
-		h.base, h.weight[0], h.used = p.V, float32(weight), 1
+		h.base, h.weight[0], h.used = p.V, weigh(weight), 1
 		return
 	}
 	dt := p.T - h.last
@@ -51,15 +51,20 @@ func (h *history) join(i int, v, weight float64) {
 	if weight <= 0 {
 		return
 	}
-	before := float64(h.weight[i])
+	before := float64(h.weight[i]) / weightUnit
 	mean := float64(h.mean[i])*(before/(before+weight)) + v*(weight/(before+weight))
 	h.mean[i] = float32(max(-math.MaxFloat32, min(math.MaxFloat32, mean)))
-	h.weight[i] = float32(before + weight)
+	h.weight[i] = weigh(before + weight)
 }
+
+// weightUnit makes a full bucket follow its last thousand points.
+const weightUnit = 64
+
+func weigh(weight float64) uint16 { return uint16(max(1, min(weight*weightUnit+0.5, math.MaxUint16))) }
 
 func (h *history) halve() {
 	for i := range historySize / 2 {
-		mean, weight := float64(h.mean[2*i+1]), float64(h.weight[2*i+1])
+		mean, weight := float64(h.mean[2*i+1]), float64(h.weight[2*i+1])/weightUnit
 		h.mean[i], h.weight[i] = h.mean[2*i], h.weight[2*i]
 		h.join(i, mean, weight)
 	}
@@ -74,7 +79,7 @@ func (h *history) length() int64 { return h.last - h.origin }
 
 // value is a bucket's mean; NaN where nothing came.
 func (h *history) value(i int) float64 {
-	if h.weight[i] <= 0 {
+	if h.weight[i] == 0 {
 		return math.NaN()
 	}
 	return h.base + float64(h.mean[i])
@@ -131,7 +136,7 @@ func (h *history) write(w *writer) {
 	w.float(h.step)
 	w.float(h.base)
 	w.float32s(h.mean[:])
-	w.float32s(h.weight[:])
+	w.counts(h.weight[:])
 }
 
 func (h *history) read(r *reader) {
@@ -140,7 +145,7 @@ func (h *history) read(r *reader) {
 	h.n, h.last = r.int(), r.int()
 	h.step, h.base = r.float(), r.float()
 	r.float32s(h.mean[:])
-	r.float32s(h.weight[:])
+	r.counts(h.weight[:])
 	if h.span < 0 || h.n < 0 || h.n > 1 && (h.span == 0 || h.last < h.origin || (uint64(h.last)-uint64(h.origin))/uint64(h.span) >= historySize) {
 		r.fail("a history that cannot be")
 	}

@@ -48,8 +48,8 @@ type Seasonal struct {
 // profile is the shape of one season around zero.
 type profile struct {
 	period  int64 // milliseconds
-	value   []float64
-	seen    []float64 // weight learned in each slot, up to a few seasons
+	value   []float32
+	seen    []float32 // weight learned in each slot, up to a few seasons
 	covered int       // slots with any weight
 }
 
@@ -81,7 +81,7 @@ func NewSeasonal(c SeasonalConfig) (*Seasonal, error) {
 		if p >= 2*24*time.Hour {
 			slots = weekSlots
 		}
-		m.profiles = append(m.profiles, profile{period: p.Milliseconds(), value: make([]float64, slots), seen: make([]float64, slots)})
+		m.profiles = append(m.profiles, profile{period: p.Milliseconds(), value: make([]float32, slots), seen: make([]float32, slots)})
 	}
 	return m, nil
 }
@@ -157,11 +157,11 @@ func (p *profile) at(phase float64) float64 {
 	a, b, part := p.slots(phase)
 	switch { // a slot that was never seen takes its neighbour's value
 	case p.seen[a] == 0:
-		return p.value[b]
+		return float64(p.value[b])
 	case p.seen[b] == 0:
-		return p.value[a]
+		return float64(p.value[a])
 	}
-	return p.value[a]*(1-part) + p.value[b]*part
+	return float64(p.value[a])*(1-part) + float64(p.value[b])*part
 }
 
 // learn moves the two slots around the phase by their share of the remainder:
@@ -172,21 +172,22 @@ func (p *profile) learn(phase, remainder, weight float64) {
 		slot  int
 		share float64
 	}{{a, (1 - part) * weight}, {b, part * weight}} {
-		if s.share <= 0 {
+		if float32(s.share) <= 0 {
 			continue
 		}
 		if p.seen[s.slot] == 0 {
 			p.covered++
 		}
-		p.seen[s.slot] = min(p.seen[s.slot]+s.share, p.memory())
+		seen := min(float64(p.seen[s.slot])+s.share, slotWeight)
+		p.seen[s.slot] = float32(seen)
 		// The first share of a slot must not take the whole remainder: the
 		// forecast hardly reads the slot there.
-		p.value[s.slot] += remainder * s.share / max(p.seen[s.slot], 1)
+		shift(&p.value[s.slot], remainder*s.share/max(seen, 1))
 	}
 }
 
-// memory is the weight at which a slot's past stops growing.
-func (p *profile) memory() float64 { return 64 }
+// slotWeight is where the weight of a slot's past stops growing.
+const slotWeight = 64
 
 // Learn moves level, trend, profiles and scale.
 func (m *Seasonal) Learn(p Point, weight float64) {
@@ -232,29 +233,29 @@ func (m *Seasonal) Learn(p Point, weight float64) {
 
 // AppendBinary appends the state.
 func (m *Seasonal) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idSeasonal, 1)
+	w := newWriter(b, idSeasonal, 2)
 	w.floats([]float64{m.level, m.slope, m.scale, m.dt})
 	w.int(m.n)
 	w.int(m.first)
 	w.int(m.last)
 	for i := range m.profiles {
-		w.floats(m.profiles[i].value)
-		w.floats(m.profiles[i].seen)
+		w.float32s(m.profiles[i].value)
+		w.float32s(m.profiles[i].seen)
 	}
 	return w.b, nil
 }
 
 // UnmarshalBinary restores the state.
 func (m *Seasonal) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idSeasonal, 1)
+	r := newReader(b, idSeasonal, 2)
 	var f [4]float64
 	r.floats(f[:])
 	m.level, m.slope, m.scale, m.dt = f[0], f[1], f[2], f[3]
 	m.n, m.first, m.last = r.int(), r.int(), r.int()
 	for i := range m.profiles {
 		p := &m.profiles[i]
-		r.floats(p.value)
-		r.floats(p.seen)
+		r.float32s(p.value)
+		r.float32s(p.seen)
 		p.covered = 0
 		for _, s := range p.seen {
 			if s > 0 {

@@ -11,10 +11,10 @@ type senses struct {
 	fast   average // of values, over shortPast points
 	level  average // of fast, over longPast points
 	moves  average // of differences between neighbours, over longPast points
-	steps  average // of their sizes
 	day    slots
 	week   slots
 	shapes shapes
+	out    outlier
 
 	low, high float64 // of values; they draw together slowly
 	last      float64 // newest value
@@ -72,9 +72,9 @@ const (
 func newSenses() senses {
 	s := senses{
 		wide: average{tau: longPast}, fast: average{tau: shortPast}, level: average{tau: longPast},
-		moves: average{tau: longPast}, steps: average{tau: longPast},
-		day: newSlots(dayPlaces, dayBlur), week: newSlots(weekPlaces, weekBlur), shapes: newShapes(),
-		low: math.Inf(1), high: math.Inf(-1),
+		moves: average{tau: longPast},
+		day:   newSlots(dayPlaces, dayBlur), week: newSlots(weekPlaces, weekBlur), shapes: newShapes(),
+		out: newOutlier(), low: math.Inf(1), high: math.Inf(-1),
 	}
 	for i := range s.rare {
 		s.rare[i] = prior()
@@ -135,7 +135,7 @@ func sideOf(v, expected float64) side {
 // scene is everything that judging a value at one time needs.
 type scene struct {
 	sights [senseCount]sight
-	ext    sight // the value against the long past, which only ranks
+	out    [outCount]sight // which only rank
 }
 
 // around widens a scale that is next to zero so that the numbers' own precision
@@ -149,11 +149,11 @@ func (s *senses) at(t int64, steps float64) (c scene) {
 	for i := range c.sights {
 		c.sights[i] = blind
 	}
-	c.ext = blind
+	c.out = [outCount]sight{blind, blind, blind}
 	if s.n < minPoints {
 		return c
 	}
-	c.ext = plain(s.wide.mean, around(s.wide.sigma(), s.wide.mean))
+	c.out = s.out.at(t, s.last)
 	// The mean with v in it is fast + share*(v-fast).
 	share := s.fast.share(steps)
 	center := s.fast.mean + (s.level.mean-s.fast.mean)/share
@@ -176,26 +176,16 @@ func plain(center, gain float64) sight {
 	return sight{below: center, above: center, gain: gain, most: math.Inf(1)}
 }
 
-// strange tells how rare v is in each voice, in borders of normal, and how far
-// it lies out in all, in widths.
-func (s *senses) strange(c *scene, v float64, on side) (voices [voiceCount]float64, far float64) {
-	voices = s.said(c, v, on)
-	for i := range voices {
-		voices[i] = trusted(&s.both[i], voices[i]*voiceScale)
-	}
-	for _, i := range [...]int{senseLevel, senseMove, senseHour} {
-		if d := c.sights[i].deviation(v, on); d > 0 {
-			far += min(d, maxScore) * min(d, maxScore)
-		}
-	}
-	if d := c.ext.deviation(v, on); d > 0 {
-		far += min(d, maxScore) * min(d, maxScore)
-	}
-	return voices, math.Sqrt(far)
-}
-
 // voiceScale stretches joined rarities over the calibrator's scale.
 const voiceScale = 4
+
+// heard tells how rare what each voice said is, in borders of normal.
+func (s *senses) heard(said [voiceCount]float64) [voiceCount]float64 {
+	for i := range said {
+		said[i] = trusted(&s.both[i], said[i]*voiceScale)
+	}
+	return said
+}
 
 // said joins the rarities of the senses of each voice.
 func (s *senses) said(c *scene, v float64, on side) (voices [voiceCount]float64) {
@@ -222,12 +212,12 @@ func trusted(c *calibrator, deviation float64) float64 {
 	return r
 }
 
-// learn takes v in at t, steps mean distances after the point before. Senses are slow
-// or short by themselves and learn what is anomalous as well: learning less
-// would keep them strange for longer than the deviation is news.
-func (s *senses) learn(t int64, v, steps, rhythm float64, on side) {
-	c := s.at(t, steps)
-	said := s.said(&c, v, on)
+// learn takes p in, steps mean distances after the point before. It looked
+// like c, and the voices said what they said. Senses are slow or short by
+// themselves and learn what is anomalous as well: learning less would keep them
+// strange for longer than the deviation is news.
+func (s *senses) learn(c *scene, said [voiceCount]float64, p Point, steps, rhythm float64, on side) {
+	t, v := p.T, p.V
 	for i := range s.both {
 		teach(&s.both[i], said[i]*voiceScale)
 	}
@@ -236,7 +226,7 @@ func (s *senses) learn(t int64, v, steps, rhythm float64, on side) {
 			teach(&s.rare[i], d)
 		}
 	}
-	jump := v - s.last
+	jump, before := v-s.last, s.last
 	if s.n > 0 {
 		s.stuck.learn(jump == 0)
 	}
@@ -247,6 +237,9 @@ func (s *senses) learn(t int64, v, steps, rhythm float64, on side) {
 	}
 	s.absurd = near != v
 	v = near
+	if s.n > 0 {
+		s.out.learn(t, v, v-before, steps)
+	}
 	s.day.learn(t, v, steps, rhythm, s.n >= minPoints)
 	s.week.learn(t, v, steps, rhythm, s.n >= minPoints)
 	s.shapes.learn(v, steps, s.wide.sigma())
@@ -255,7 +248,6 @@ func (s *senses) learn(t int64, v, steps, rhythm float64, on side) {
 			jump = s.moves.near(jump)
 		}
 		s.moves.add(jump, steps)
-		s.steps.add(math.Abs(jump), steps)
 	}
 	s.wide.add(v, steps)
 	s.fast.add(v, steps)
@@ -330,7 +322,7 @@ func (a *average) read(r *reader) {
 
 func (s *senses) averages() []*average {
 	return []*average{
-		&s.wide, &s.fast, &s.level, &s.moves, &s.steps, &s.day.errs, &s.day.blur, &s.week.errs, &s.week.blur, &s.shapes.usual,
+		&s.wide, &s.fast, &s.level, &s.moves, &s.day.errs, &s.day.blur, &s.week.errs, &s.week.blur, &s.shapes.usual,
 	}
 }
 
@@ -342,6 +334,7 @@ func (s *senses) write(w *writer) {
 		p.write(w)
 	}
 	s.shapes.write(w)
+	s.out.write(w)
 	for _, v := range []float64{s.low, s.high, s.last} {
 		w.float(v)
 	}
@@ -365,6 +358,7 @@ func (s *senses) read(r *reader) {
 		p.read(r)
 	}
 	s.shapes.read(r)
+	s.out.read(r)
 	for _, v := range []*float64{&s.low, &s.high, &s.last} {
 		*v = r.float()
 	}

@@ -16,7 +16,7 @@ type shapes struct {
 	length   float64 // mean distances in sum
 	bank     [shapeBank]prototype
 	used     int
-	windows  int64   // seen so far
+	windows  uint32  // seen so far
 	distance float64 // of the newest window to the nearest prototype; NaN: unknown
 	usual    average // of distances
 }
@@ -24,7 +24,7 @@ type shapes struct {
 type prototype struct {
 	form  [shapeLength]float32
 	hits  float32
-	since int64 // number of the window that came last
+	since uint32 // number of the window that came last
 }
 
 const (
@@ -143,14 +143,14 @@ func (s *shapes) write(w *writer) {
 	for _, v := range []float64{s.sum, s.count, s.length, s.distance} {
 		w.float(v)
 	}
-	for _, v := range []int64{int64(s.filled), int64(s.used), s.windows} {
+	for _, v := range []int64{int64(s.filled), int64(s.used), int64(s.windows)} {
 		w.int(v)
 	}
 	for i := range s.bank[:s.used] {
 		p := &s.bank[i]
 		w.float32s(p.form[:])
 		w.float32s([]float32{p.hits})
-		w.int(p.since)
+		w.int(int64(p.since))
 	}
 }
 
@@ -159,12 +159,12 @@ func (s *shapes) read(r *reader) {
 	for _, v := range []*float64{&s.sum, &s.count, &s.length, &s.distance} {
 		*v = r.float()
 	}
-	s.filled, s.used, s.windows = r.index(shapeLength+1), r.index(shapeBank+1), r.int()
+	s.filled, s.used, s.windows = r.index(shapeLength+1), r.index(shapeBank+1), uint32(r.index(math.MaxUint32))
 	for i := range s.bank[:s.used] {
 		p := &s.bank[i]
 		r.float32s(p.form[:])
 		hits := []float32{0}
 		r.float32s(hits)
-		p.hits, p.since = hits[0], r.int()
+		p.hits, p.since = hits[0], uint32(r.index(int(s.windows)+1))
 	}
 }

@@ -49,21 +49,26 @@ func (s *slots) place(t int64) float64 {
 	return float64(((t%p)+p)%p) / float64(p) * float64(len(s.mean))
 }
 
-// profile reads the profile at t between the middles of two slots.
-func (s *slots) profile(t int64) (float64, bool) {
-	at := s.place(t) - 0.5
+// between finds the two slots between whose middles t lies, and the share of
+// the second.
+func between(t, period int64, n int) (i, j int, share float64) {
+	at := float64(((t%period)+period)%period)/float64(period)*float64(n) - 0.5
 	if at < 0 {
-		at += float64(len(s.mean))
+		at += float64(n)
 	}
-	i := int(at)
-	j := i + 1
-	if j == len(s.mean) {
+	i = int(at)
+	if j = i + 1; j == n {
 		j = 0
 	}
+	return i, j, at - float64(i)
+}
+
+// profile reads the profile at t between the middles of two slots.
+func (s *slots) profile(t int64) (float64, bool) {
+	i, j, share := between(t, s.period(), len(s.mean))
 	if s.seen[i] == 0 || s.seen[j] == 0 {
 		return 0, false
 	}
-	share := at - float64(i)
 	return s.base + float64(s.mean[i])*(1-share) + float64(s.mean[j])*share, true
 }
 
