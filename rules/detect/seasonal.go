@@ -49,8 +49,8 @@ type Seasonal struct {
 type profile struct {
 	period  int64 // milliseconds
 	value   []float32
-	seen    []float32 // weight learned in each slot, up to a few seasons
-	covered int       // slots with any weight
+	seen    []uint16 // weight learned in each slot, in 1/slotUnit, up to what fits
+	covered int      // slots with any weight
 }
 
 // NewSeasonal makes a seasonal model.
@@ -81,7 +81,7 @@ func NewSeasonal(c SeasonalConfig) (*Seasonal, error) {
 		if p >= 2*24*time.Hour {
 			slots = weekSlots
 		}
-		m.profiles = append(m.profiles, profile{period: p.Milliseconds(), value: make([]float32, slots), seen: make([]float32, slots)})
+		m.profiles = append(m.profiles, profile{period: p.Milliseconds(), value: make([]float32, slots), seen: make([]uint16, slots)})
 	}
 	return m, nil
 }
@@ -172,22 +172,22 @@ func (p *profile) learn(phase, remainder, weight float64) {
 		slot  int
 		share float64
 	}{{a, (1 - part) * weight}, {b, part * weight}} {
-		if float32(s.share) <= 0 {
+		if s.share <= 0 {
 			continue
 		}
 		if p.seen[s.slot] == 0 {
 			p.covered++
 		}
-		seen := min(float64(p.seen[s.slot])+s.share, slotWeight)
-		p.seen[s.slot] = float32(seen)
+		seen := float64(p.seen[s.slot])/slotUnit + s.share
+		p.seen[s.slot] = uint16(max(1, min(seen*slotUnit+0.5, math.MaxUint16)))
 		// The first share of a slot must not take the whole remainder: the
 		// forecast hardly reads the slot there.
 		shift(&p.value[s.slot], remainder*s.share/max(seen, 1))
 	}
 }
 
-// slotWeight is where the weight of a slot's past stops growing.
-const slotWeight = 64
+// slotUnit makes a slot's past weigh as much as 64 points at most.
+const slotUnit = 1024
 
 // Learn moves level, trend, profiles and scale.
 func (m *Seasonal) Learn(p Point, weight float64) {
@@ -240,7 +240,7 @@ func (m *Seasonal) AppendBinary(b []byte) ([]byte, error) {
 	w.int(m.last)
 	for i := range m.profiles {
 		w.float32s(m.profiles[i].value)
-		w.float32s(m.profiles[i].seen)
+		w.counts(m.profiles[i].seen)
 	}
 	return w.b, nil
 }
@@ -255,7 +255,7 @@ func (m *Seasonal) UnmarshalBinary(b []byte) error {
 	for i := range m.profiles {
 		p := &m.profiles[i]
 		r.float32s(p.value)
-		r.float32s(p.seen)
+		r.counts(p.seen)
 		p.covered = 0
 		for _, s := range p.seen {
 			if s > 0 {
