@@ -16,9 +16,15 @@ type flight struct {
 	mu      sync.Mutex
 	idle    *sync.Cond // running became empty
 	running map[*http.Request]context.CancelFunc
-	limits  int  // limits set so far, so that a late timer knows it is late
-	over    bool // the limit has passed: nothing starts any more
+	last    time.Time // when alerts were queued or a request ended
+	limits  int       // limits set so far, so that a late timer knows it is late
+	over    bool      // the limit has passed: nothing starts any more
 }
+
+// encoding is longer than upstream takes from when alerts are queued, or the
+// request before them has ended, to their own request. Nothing shows a batch
+// that is on this way.
+const encoding = time.Second
 
 // errDrained is why a request was not sent.
 var errDrained = errors.New("the time for sending queued alerts is over")
@@ -56,12 +62,27 @@ func (f *flight) limit(d time.Duration) (stop func()) {
 	}
 }
 
-// wait returns when no request is under way.
-func (f *flight) wait() {
+// queued notes that alerts are on their way to a request.
+func (f *flight) queued() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for len(f.running) > 0 {
-		f.idle.Wait()
+	f.last = time.Now()
+}
+
+// wait returns when no request is under way and none can be about to begin.
+func (f *flight) wait() {
+	for {
+		f.mu.Lock()
+		for len(f.running) > 0 {
+			f.idle.Wait()
+		}
+		settled := f.last.Add(encoding)
+		f.mu.Unlock()
+		left := time.Until(settled)
+		if left <= 0 {
+			return
+		}
+		time.Sleep(left)
 	}
 }
 
@@ -87,6 +108,7 @@ func (f *flight) do(ctx context.Context, client *http.Client, req *http.Request)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.running, req)
+	f.last = time.Now()
 	f.idle.Broadcast()
 	return resp, err
 }

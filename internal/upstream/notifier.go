@@ -231,6 +231,7 @@ func (n *Notifier) Started() <-chan struct{} { return n.started }
 func (n *Notifier) Send(alerts ...*Alert) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
+	n.flight.queued()
 	n.manager.Send(alerts...)
 }
 
@@ -239,6 +240,10 @@ func (n *Notifier) Send(alerts ...*Alert) {
 func (n *Notifier) Notify(ctx context.Context, expr string, alerts ...*rules.Alert) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
+	if len(alerts) == 0 {
+		return
+	}
+	n.flight.queued()
 	rules.SendAlerts(n.manager, n.externalURL)(ctx, expr, alerts...)
 }
 

@@ -176,6 +176,34 @@ func TestNotifierDrains(t *testing.T) {
 	n.Send(&Alert{Labels: labels.FromStrings("alertname", "late")}) // harmless
 }
 
+// TestNotifierDrainsWhatItIsEncoding: the end comes while a batch has left the
+// queue and is not yet a request.
+func TestNotifierDrainsWhatItIsEncoding(t *testing.T) {
+	am := newReceiver(t)
+	n, err := NewNotifier(NotifierOptions{Logger: nilLogger(), Alerting: alertingTo(am, "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := start(t, n)
+	const count = 200 // one batch, which takes some milliseconds to encode
+	long := labels.FromStrings("description", strings.Repeat("<", 1000))
+	alerts := make([]*Alert, count)
+	for i := range alerts {
+		alerts[i] = &Alert{Labels: labels.FromStrings("i", time.Duration(i).String()), Annotations: long}
+	}
+	n.Send(alerts...)
+	time.Sleep(2 * time.Millisecond)
+	stop()
+	select {
+	case p := <-am.posts:
+		if len(p.alerts) != count {
+			t.Errorf("%d of %d alerts arrived", len(p.alerts), count)
+		}
+	default:
+		t.Error("no alert had arrived when Run returned")
+	}
+}
+
 // TestNotifierDrainEnds: an Alertmanager that does not answer holds up the end
 // no longer than the drain timeout allows, however much is queued, and no
 // request outlives Run.
