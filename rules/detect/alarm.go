@@ -10,7 +10,11 @@ import "math"
 type alarm struct {
 	rest [voiceCount]rest
 	peak float64 // the ranking deviation, falling back
+	rare float64 // peak that rareShare of the points exceed
+	run  int64   // points in a row that do, the newest ones
 }
+
+func newAlarm() alarm { return alarm{rare: leastRare} }
 
 // rest is what a voice has to exceed to be news.
 type rest struct{ hold, fall float64 }
@@ -28,8 +32,19 @@ const (
 	// nearly is from where on a voice does not repeat itself, and shown from
 	// where on it shows in the score, though it is not yet news.
 	nearly, shown = 0.7, 0.9
-	// rankMiddle is the deviation, in widths, that ranks halfway to shown.
-	rankMiddle = 8
+	// A deviation that rareShare of a series' points exceed scores rareScore, so
+	// that a threshold means the same for a wild series as for a tame one. In a
+	// tame one, leastRare widths score that.
+	rareShare = 0.01
+	rareScore = 0.5
+	leastRare = 10
+	// rareRate is how fast the rare deviation is learned, as a part of itself for
+	// each point beyond it, and rareFirst by how much faster at first.
+	rareRate  = 0.003
+	rareFirst = 20
+	// rareRun is how many points in a row count: what lasts longer is one
+	// incident and not how the series is.
+	rareRun = 60
 	// caution is how many points add as much again to the borders of a series
 	// that has shown no more than that.
 	caution = 40
@@ -62,10 +77,31 @@ func loudest(voices [voiceCount]float64, known float64) float64 {
 	return top
 }
 
+// rank is the score of a ranking deviation, up to shown.
+func (a *alarm) rank(far float64) float64 {
+	middle := a.rare * (shown/rareScore - 1)
+	return shown / (1 + middle/far)
+}
+
+// learnRare follows a quantile by steps in proportion to it (H. Robbins and
+// S. Monro, A stochastic approximation method, Annals of Mathematical
+// Statistics 22, 1951).
+func (a *alarm) learnRare(known float64) {
+	rate := max(rareRate, 2/(known+rareFirst))
+	if a.peak <= a.rare {
+		a.run = 0
+		a.rare = max(leastRare, a.rare*(1-rate*rareShare))
+		return
+	}
+	if a.run++; a.run <= rareRun {
+		a.rare *= 1 + rate*(1-rareShare)
+	}
+}
+
 // score joins the voices and the ranking deviation.
 func (a *alarm) score(voices [voiceCount]float64, far, release, steps, known float64) float64 {
 	far = max(far, a.peak*math.Exp(-steps/release))
-	s := shown * far / (far + rankMiddle)
+	s := a.rank(far)
 	for i, x := range voices {
 		x = a.rest[i].news(x/border(i, known), steps)
 		switch {
@@ -85,6 +121,7 @@ func (a *alarm) score(voices [voiceCount]float64, far, release, steps, known flo
 // learn notes what has been told.
 func (a *alarm) learn(voices [voiceCount]float64, far, release, steps, known float64) {
 	a.peak = max(far, a.peak*math.Exp(-steps/release))
+	a.learnRare(known)
 	for i, x := range voices {
 		r := &a.rest[i]
 		x = r.news(x/border(i, known), steps)
@@ -103,6 +140,8 @@ func (a *alarm) learn(voices [voiceCount]float64, far, release, steps, known flo
 
 func (a *alarm) write(w *writer) {
 	w.float(a.peak)
+	w.float(a.rare)
+	w.int(a.run)
 	for _, r := range a.rest {
 		w.float(r.hold)
 		w.float(r.fall)
@@ -110,7 +149,10 @@ func (a *alarm) write(w *writer) {
 }
 
 func (a *alarm) read(r *reader) {
-	a.peak = r.float()
+	a.peak, a.rare, a.run = r.float(), r.float(), r.int()
+	if !(a.rare >= leastRare) {
+		r.fail("a rare deviation that cannot be")
+	}
 	for i := range a.rest {
 		a.rest[i] = rest{r.float(), r.float()}
 	}

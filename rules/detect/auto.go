@@ -61,7 +61,7 @@ func NewAuto(c AutoConfig) (*Auto, error) {
 	if c.WarmUp < minPoints {
 		return nil, fmt.Errorf("cannot make an auto model: a warm-up of %d points is shorter than %d", c.WarmUp, minPoints)
 	}
-	return &Auto{c: c, senses: newSenses()}, nil
+	return &Auto{c: c, senses: newSenses(), alarm: newAlarm()}, nil
 }
 
 // Name is auto, whatever was chosen: what the rule writes keeps its labels.
@@ -306,7 +306,7 @@ func (m *Auto) isGauge() bool { return m.falls >= 4 && m.falls*10 > m.moves }
 // restart begins the past again in terms of the rate, or of the value.
 func (m *Auto) restart(counter bool) {
 	*m = Auto{
-		c: m.c, counter: counter, n: 1, raw: m.raw, senses: newSenses(),
+		c: m.c, counter: counter, n: 1, raw: m.raw, senses: newSenses(), alarm: newAlarm(),
 		falls: m.falls, rises: m.rises, moves: m.moves,
 	}
 	if !counter {
