@@ -131,7 +131,8 @@ func (m *Auto) Score(p Point) Verdict {
 	if m.senses.stuck.news(x == m.senses.last) {
 		v.Score = max(v.Score, stuckScore)
 	}
-	v.Lower, v.Upper = m.edge(&scene, v.Expected, under), m.edge(&scene, v.Expected, over)
+	limits := m.senses.limits()
+	v.Lower, v.Upper = m.edge(&scene, limits, v.Expected, under), m.edge(&scene, limits, v.Expected, over)
 	if m.counter { // the band in terms of what is received
 		seconds := float64(p.T-m.raw.T) / 1000
 		for _, edge := range []*float64{&v.Expected, &v.Lower, &v.Upper} {
@@ -162,11 +163,15 @@ func (m *Auto) release() float64 {
 // edgeSteps of false position come to within a few percent of the band.
 const edgeSteps = 2
 
-// edge finds where a value would be news, on one side of the expectation.
-func (m *Auto) edge(c *scene, expected float64, on side) float64 {
+// edge finds where a value would be news, on one side of the expectation: where
+// a voice says more than its limit.
+func (m *Auto) edge(c *scene, limits [voiceCount]float64, expected float64, on side) float64 {
 	loud := func(d float64) float64 {
-		said := m.senses.said(c, expected+float64(on)*d, on)
-		return loudest(m.senses.heard(said), float64(m.senses.n))
+		most := 0.0
+		for i, x := range m.senses.said(c, expected+float64(on)*d, on) {
+			most = max(most, x/limits[i])
+		}
+		return most
 	}
 	near, far := math.Inf(1), 0.0
 	for i := range c.sights {

@@ -211,8 +211,13 @@ func TestCalibratorFindsAPowerLaw(t *testing.T) {
 				t.Errorf("exponent %v, probability %v: score %v, want %v", exponent, p, got, want)
 			}
 		}
-		if got := c.score(c.border()); math.Abs(got-1) > 1e-9 {
+		if got := c.score(c.border()); math.Abs(got-1) > 1e-5 {
 			t.Errorf("the border scores %v", got)
+		}
+		for _, x := range []float64{0.1, 1, 1.5, 3, 100} {
+			if got := c.deviation(c.score(x)); math.Abs(got-x) > 1e-4*x {
+				t.Errorf("the score of %v is that of %v", x, got)
+			}
 		}
 	}
 }

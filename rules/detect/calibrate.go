@@ -66,7 +66,21 @@ func bin(deviation float64) int {
 	if deviation > calibrationHigh {
 		return calibrationBins - 1
 	}
-	return min(1+int(binsPerOctave*math.Log2(deviation/calibrationLow)), calibrationBins-1)
+	return min(1+quarters(deviation/calibrationLow), calibrationBins-1)
+}
+
+// quarters is how many quarters of an octave, which are bins, x lies above 1; x
+// is at least 1.
+func quarters(x float64) int {
+	b := math.Float64bits(x)
+	n := binsPerOctave * (int(b>>52) - 1023)
+	mantissa := math.Float64frombits(b&(1<<52-1) | 1023<<52)
+	for _, edge := range [...]float64{1.189207115002721, math.Sqrt2, 1.681792830507429} { // powers of the fourth root of 2
+		if mantissa >= edge {
+			n++
+		}
+	}
+	return n
 }
 
 // binEdge is the lower edge of a bin.
@@ -148,7 +162,15 @@ func (c *calibrator) score(deviation float64) float64 {
 	if deviation < c.begin {
 		return c.atBegin * deviation / c.begin
 	}
-	return c.atBegin - math.Log(deviation/c.begin)/(c.mean*logBorder)
+	return c.atBegin - logAbove(deviation/c.begin)/(c.mean*logBorder)
+}
+
+// deviation is what has a score: the inverse of score.
+func (c *calibrator) deviation(score float64) float64 {
+	if score < c.atBegin {
+		return c.begin * score / c.atBegin
+	}
+	return c.begin * math.Exp((c.atBegin-score)*c.mean*logBorder)
 }
 
 // border is the deviation that scores 1.

@@ -187,6 +187,17 @@ func (s *senses) heard(said [voiceCount]float64) [voiceCount]float64 {
 	return said
 }
 
+// limits tell what each voice must say to be heard beyond its border.
+func (s *senses) limits() (said [voiceCount]float64) {
+	for i := range said {
+		said[i] = math.Inf(1)
+		if b := border(i, float64(s.n)); s.both[i].total >= fewPoints || b <= fewSay {
+			said[i] = s.both[i].deviation(b) / voiceScale
+		}
+	}
+	return said
+}
+
 // said joins the rarities of the senses of each voice.
 func (s *senses) said(c *scene, v float64, on side) (voices [voiceCount]float64) {
 	for i := range c.sights {
