@@ -280,6 +280,36 @@ func (m *modelRun) check(exact bool) {
 			m.t.Fatalf("%s: %d samples, want %d", name, len(hs), len(want))
 		}
 	}
+	if exact {
+		m.checkFind()
+	}
+}
+
+// checkFind looks for every sample, and for one a millisecond later, in the way
+// in which duplicates are told from late samples.
+func (m *modelRun) checkFind() {
+	tx := m.db.Begin()
+	defer tx.Rollback()
+	for id := range 17 {
+		ls := labels.FromStrings(labels.MetricName, "m", "i", fmt.Sprint(id), "kind", fmt.Sprint(id%2))
+		ref, ok := tx.Lookup(KeyV1, ls.Bytes(nil))
+		if !ok {
+			continue
+		}
+		want := m.want[ls.String()]
+		for ts := range want {
+			for _, at := range []int64{ts, ts + 1} {
+				s, found := m.db.sampleAt(uint32(ref), at)
+				g, there := want[at]
+				if found != there {
+					m.t.Fatalf("%s: a sample at %d is found: %v, want %v", ls, at, found, there)
+				}
+				if found && (got{st: s.st, t: s.t, v: printed(s.v, s.hist.h, s.hist.fh)}) != g {
+					m.t.Fatalf("%s: found %+v, want %+v", ls, s, g)
+				}
+			}
+		}
+	}
 }
 
 func (m *modelRun) run(steps int, exact bool) {

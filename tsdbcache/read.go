@@ -189,39 +189,6 @@ func (c *copied) merge(lateN uint32, out *points, scratch *[]byte) error {
 	return nil
 }
 
-// sample is one decoded sample.
-type sample struct {
-	st, t int64
-	v     uint64
-	hist  histRecord
-}
-
-// sampleAt finds the sample of a series at a time. DB.mu is held.
-func (db *DB) sampleAt(slot uint32, t int64) (sample, bool) {
-	var c copied
-	var out points
-	var scratch []byte
-	e := db.series.entry(slot)
-	db.copyRange(&c, e, t, t)
-	for _, k := range c.chunks {
-		out.reset()
-		if c.decode(k, e.lateN, &out, &scratch) != nil {
-			continue
-		}
-		for i, x := range out.t {
-			if x != t {
-				continue
-			}
-			s := sample{st: out.st[i], t: t, v: out.v[i]}
-			if len(out.hs) > i {
-				s.hist = out.hs[i]
-			}
-			return s, true
-		}
-	}
-	return sample{}, false
-}
-
 // bounds are the times of the oldest and newest sample. DB.mu is held.
 func (db *DB) bounds() (minT, maxT int64, ok bool) {
 	minT, maxT = math.MaxInt64, math.MinInt64
