@@ -95,6 +95,9 @@ func (r *anomalyRule) Eval(ctx context.Context, offset time.Duration, ts time.Ti
 	t := at.UnixMilli()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, err := r.startOver(t); err != nil {
+		return nil, err
+	}
 	out, over, err := r.step(f, t, true)
 	if err != nil {
 		return nil, err

@@ -54,8 +54,15 @@ func (g *group) catchUpRule(ctx context.Context, a *anomalyRule) (samples int, e
 		from = max(from, to-(to-oldest)/interval*interval)
 	}
 	a.mu.Lock()
+	anew, err := a.startOver(to)
 	last := a.lastEval
 	a.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	if anew {
+		g.logger.Warn("the clock was ahead when the models were saved; they learn again", "rule", a.Name())
+	}
 	if last > 0 { // what was learned live goes on from there
 		from = max(from, last+interval-(last-to)%interval)
 	}

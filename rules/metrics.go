@@ -10,6 +10,7 @@ import (
 type metrics struct {
 	evaluations *prometheus.CounterVec // by way
 	overLimit   prometheus.Counter
+	startedOver prometheus.Counter
 	snapshots   *prometheus.CounterVec // by result
 	snapshot    prometheus.Gauge       // bytes
 	restored    prometheus.Counter
@@ -30,6 +31,7 @@ func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 	return &metrics{
 		evaluations: f.NewCounterVec(prometheus.CounterOpts{Name: "chiron_rules_evaluations_total", Help: "Evaluations of anomaly rules, by how their vector was had."}, []string{"way"}),
 		overLimit:   f.NewCounter(prometheus.CounterOpts{Name: "chiron_rules_series_over_limit_total", Help: "Series that an anomaly rule returned and did not model because of its limit, counted at every evaluation."}),
+		startedOver: f.NewCounter(prometheus.CounterOpts{Name: "chiron_rules_started_over_total", Help: "Rules that forgot their models because the clock had been more than an hour ahead while they learned."}),
 		snapshots:   f.NewCounterVec(prometheus.CounterOpts{Name: "chiron_rules_state_snapshots_total", Help: "Snapshots of all model states, by result."}, []string{"result"}),
 		snapshot:    f.NewGauge(prometheus.GaugeOpts{Name: "chiron_rules_state_snapshot_bytes", Help: "Size of the newest snapshot of all model states."}),
 		restored:    f.NewCounter(prometheus.CounterOpts{Name: "chiron_rules_state_restored_models_total", Help: "Models that took their state from a snapshot."}),
