@@ -117,10 +117,35 @@ func (r *reader) int() int64 {
 	return v
 }
 
+// count reads how many of something there have been.
+func (r *reader) count() int64 {
+	n := r.int()
+	if n < 0 || n > 1<<53 {
+		r.fail("a count that cannot be")
+		return 0
+	}
+	return n
+}
+
 func (r *reader) bool() bool { return r.int() != 0 }
 
-// floats fills a slice of a known length.
+// beyondState is the magnitude that no number of a state has: values stay below
+// beyondUse, so what is summed of their squares stays far below.
+const beyondState = 1e250
+
+// floats fills a slice of a known length with finite numbers.
 func (r *reader) floats(into []float64) {
+	r.extended(into)
+	for _, v := range into {
+		if !(math.Abs(v) < beyondState) {
+			r.fail("a number that cannot be")
+			return
+		}
+	}
+}
+
+// extended is floats where a number may be infinite or missing, too.
+func (r *reader) extended(into []float64) {
 	if n := r.int(); n != int64(len(into)) {
 		r.fail(fmt.Sprintf("%d values where the configuration has %d", n, len(into)))
 		return

@@ -188,7 +188,7 @@ func (c *calibrator) read(r *reader) {
 	var f [4]float64
 	r.floats(f[:])
 	c.total, c.begin, c.mean, c.share = f[0], f[1], f[2], f[3]
-	if r.err == nil && !(c.begin > 0 && c.mean > 0 && c.share > 0 && c.share < 1) {
+	if r.err == nil && !(c.since >= 0 && c.total >= 0 && c.total <= 2*calibrationMemory && c.begin > 0 && c.mean > 0 && c.share > 0 && c.share < 1) {
 		r.fail("a tail that cannot be")
 	}
 	c.derive()

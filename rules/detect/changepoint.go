@@ -341,7 +341,7 @@ func (m *Changepoint) UnmarshalBinary(b []byte) error {
 	m.errs.ew.read(r)
 	m.warm.read(r)
 	m.rare.read(r)
-	m.n, m.last = r.int(), r.int()
+	m.n, m.last = r.count(), r.int()
 	var f [2]float64
 	r.floats(f[:])
 	m.before, m.rhythm, m.fit = f[0], f[1], false

@@ -69,6 +69,9 @@ func (*Count) Name() string { return "count" }
 // State is Ready after twice minPoints points.
 func (m *Count) State() State { return stateAfter(m.n / 2) }
 
+// leastSize keeps the size from 0 after absurd counts.
+const leastSize = 1e-9
+
 // distribution is what the moments say.
 func (m *Count) distribution() negativeBinomial {
 	d := negativeBinomial{mean: (max(m.ew.mean, 0)*m.ew.weight + 0.5) / (m.ew.weight + 1), size: math.Inf(1)}
@@ -78,7 +81,7 @@ func (m *Count) distribution() negativeBinomial {
 		variance = max(m.ew.spread, 0) / m.ew.weight * n / (n - 1) * (1 + 1/n)
 	}
 	if over := variance - d.mean; over > 1e-9*d.mean {
-		d.size = d.mean * d.mean / over
+		d.size = max(d.mean*d.mean/over, leastSize)
 	}
 	return d
 }
@@ -236,8 +239,11 @@ func (m *Count) UnmarshalBinary(b []byte) error {
 	r := newReader(b, idCount, 1)
 	m.ew.read(r)
 	var f [4]float64
-	r.floats(f[:])
+	r.extended(f[:]) // the size is infinite when counts are Poisson's
 	m.lower, m.upper, m.found = f[0], f[1], negativeBinomial{f[2], f[3]}
-	m.n, m.last = r.int(), r.int()
+	if !(math.Abs(m.lower) < beyondState && math.Abs(m.upper) < beyondState && m.found.mean >= 0 && m.found.mean < beyondState && m.found.size >= 0) {
+		r.fail("a distribution that cannot be")
+	}
+	m.n, m.last = r.count(), r.int()
 	return r.done()
 }

@@ -118,7 +118,7 @@ func slot(k int64) int { return int(((k % seasonSlots) + seasonSlots) % seasonSl
 
 // Learn adds the point to its step.
 func (m *HoltWinters) Learn(p Point, weight float64) {
-	if math.IsNaN(p.V) || math.IsInf(p.V, 0) || m.n > 0 && p.T <= m.last {
+	if !usable(p, m.n, m.last) {
 		return
 	}
 	k := p.T / m.step
@@ -244,6 +244,6 @@ func (m *HoltWinters) UnmarshalBinary(b []byte) error {
 	r.floats(m.season[:])
 	r.floats(m.covered[:])
 	m.errs.read(r)
-	m.current, m.steps, m.n, m.last = r.int(), r.int(), r.int(), r.int()
+	m.current, m.steps, m.n, m.last = r.int(), r.count(), r.count(), r.int()
 	return r.done()
 }

@@ -224,7 +224,7 @@ func (j *Joint) Learn(p Vector, weight float64) {
 	step := weight / j.points
 	j.correlate(step, distance)
 	for i, v := range p.V {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		if !(math.Abs(v) < beyondUse) { // missing, or no measurement
 			continue
 		}
 		w := step
@@ -304,7 +304,11 @@ func (j *Joint) AppendBinary(b []byte) ([]byte, error) {
 func (j *Joint) UnmarshalBinary(b []byte) error {
 	r := newReader(b, idJoint, jointVersion)
 	var f [3]float64
-	for _, to := range [][]float64{j.mean, j.spread, j.low, j.high, j.corr, j.root, f[:]} {
+	r.floats(j.mean)
+	r.floats(j.spread)
+	r.extended(j.low) // infinite before the first point
+	r.extended(j.high)
+	for _, to := range [][]float64{j.corr, j.root, f[:]} {
 		r.floats(to)
 	}
 	j.points, j.smooth, j.rhythm = f[0], f[1], f[2]

@@ -269,7 +269,7 @@ func (n *LSTM) measure(p Vector, weight float64) {
 	step := max(1/float64(n.points+1), 1.0/lstmSlow) * weight
 	wide := max(1/float64(n.points+1), 1.0/lstmWidth)
 	for i, v := range p.V {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		if !(math.Abs(v) < beyondUse) { // missing, or no measurement
 			continue
 		}
 		if n.points > 0 {
@@ -349,6 +349,10 @@ func (n *LSTM) parts() [][]float32 {
 	return append(out, n.rows...)
 }
 
+// mostLSTM bounds the numbers of a saved network: far above what training
+// reaches, and far below where its sums overflow.
+const mostLSTM = 1e6
+
 // UnmarshalBinary restores what AppendBinary wrote for the same configuration.
 func (n *LSTM) UnmarshalBinary(b []byte) error {
 	r := newReader(b, idLSTM, lstmVersion)
@@ -366,14 +370,17 @@ func (n *LSTM) UnmarshalBinary(b []byte) error {
 	if err := r.done(); err != nil {
 		return err
 	}
-	bad := n.steps < 0 || n.points < 0 || n.net.updates < 0 || math.IsNaN(n.rhythm)
+	bad := n.steps < 0 || n.points < 0 || n.net.updates < 0 || !(n.rhythm >= 0)
 	for _, f := range n.parts() {
 		for _, v := range f {
-			bad = bad || v != v
+			bad = bad || !(v > -mostLSTM && v < mostLSTM)
 		}
 	}
+	for _, v := range n.net.v { // means of squares
+		bad = bad || v < 0
+	}
 	for i := range n.center {
-		bad = bad || math.IsNaN(n.center[i]+n.scale[i]+n.width[i])
+		bad = bad || !(n.scale[i] >= 0 && n.width[i] >= 0)
 	}
 	if bad {
 		return errors.Join(errState, errors.New("a number is missing"))

@@ -83,7 +83,7 @@ func (m *MAD) Score(p Point) Verdict {
 // kept as they come, so that a model is ready after minPoints points whatever
 // its window. An anomalous point, which comes at a small weight, is passed by.
 func (m *MAD) Learn(p Point, weight float64) {
-	if math.IsNaN(p.V) || math.IsInf(p.V, 0) || m.n > 0 && p.T <= m.last {
+	if !usable(p, m.n, m.last) {
 		return
 	}
 	m.n++

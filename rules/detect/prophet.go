@@ -262,11 +262,24 @@ func (m *Prophet) Learn(p Point, weight float64) {
 	m.last, m.fit = p.T, false
 	m.n++
 	m.look(p.T)
+	if math.IsNaN(m.mean-m.mean) || math.IsNaN(m.s-m.s) { // what absurd times and values leave knows nothing
+		m.restart(p)
+		return
+	}
 	if weight > 0 {
 		m.update(p, dt, weight)
 	}
 	m.rhythm += (min(ahead, 16*m.rhythm) - m.rhythm) / 16
 	m.fit = false
+}
+
+// restart begins anew at p.
+func (m *Prophet) restart(p Point) {
+	clear(m.x)
+	clear(m.p)
+	m.errs.ew = moments{tau: m.errs.ew.tau}
+	m.tail, m.lean, m.rhythm = ownTail{past: prior()}, 0, 0
+	m.begin(p)
 }
 
 // begin sets the prior around the first point.
@@ -327,6 +340,11 @@ func (m *Prophet) advance(ahead float64, t int64) {
 	m.free = free
 }
 
+// mostJump bounds, in deviations, how unsure a change makes the level: the gain
+// is next to 1 from far less on, and of a larger square nothing of the other
+// variances would be left in 64 bits.
+const mostJump = 1e6
+
 // update takes the value in.
 func (m *Prophet) update(p Point, dt, weight float64) {
 	e, root := p.V-m.mean, math.Sqrt(m.s)
@@ -339,7 +357,8 @@ func (m *Prophet) update(p Point, dt, weight float64) {
 		m.tail.learn(math.Abs(e)/root/sigma, weight)
 		z := clipped / root / sigma
 		if m.lean += (z*weight - m.lean*weight) / changeAfter; math.Abs(m.lean) > changeLean {
-			wide := e / sigma * e / sigma
+			far := min(math.Abs(e/sigma), mostJump)
+			wide := far * far
 			m.lean, clipped = 0, e
 			m.p[0] += wide
 			m.ph[0] += wide // h is 1 there
@@ -378,7 +397,7 @@ func (m *Prophet) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores the state.
 func (m *Prophet) UnmarshalBinary(b []byte) error {
 	r := newReader(b, idProphet, 2)
-	m.n, m.first, m.last, m.free = r.int(), r.int(), r.int(), r.bool()
+	m.n, m.first, m.last, m.free = r.count(), r.int(), r.int(), r.bool()
 	var f [2]float64
 	r.floats(f[:])
 	m.lean, m.rhythm = f[0], f[1]
@@ -389,7 +408,11 @@ func (m *Prophet) UnmarshalBinary(b []byte) error {
 	for i := range n {
 		r.floats(m.p[i*n : i*n+i+1])
 		for k := range i {
-			m.p[k*n+i] = m.p[i*n+k]
+			v := m.p[i*n+k]
+			if !(v*v <= 1.01*m.p[i*n+i]*m.p[k*n+k]+1e-6) { // Cauchy and Schwarz
+				r.fail("a covariance that cannot be")
+			}
+			m.p[k*n+i] = v
 		}
 		if !(math.Abs(m.x[i]) <= math.MaxFloat64) || !(m.p[i*n+i] >= 0) {
 			r.fail("a state that cannot be")

@@ -191,7 +191,7 @@ const slotUnit = 1024
 
 // Learn moves level, trend, profiles and scale.
 func (m *Seasonal) Learn(p Point, weight float64) {
-	if math.IsNaN(p.V) || math.IsInf(p.V, 0) || m.n > 0 && p.T <= m.last {
+	if !usable(p, m.n, m.last) {
 		return
 	}
 	if m.n == 0 {
@@ -251,10 +251,18 @@ func (m *Seasonal) UnmarshalBinary(b []byte) error {
 	var f [4]float64
 	r.floats(f[:])
 	m.level, m.slope, m.scale, m.dt = f[0], f[1], f[2], f[3]
-	m.n, m.first, m.last = r.int(), r.int(), r.int()
+	m.n, m.first, m.last = r.count(), r.int(), r.int()
+	if !(m.scale >= 0 && m.dt >= 0) || m.first > m.last {
+		r.fail("a scale or times that cannot be")
+	}
 	for i := range m.profiles {
 		p := &m.profiles[i]
 		r.float32s(p.value)
+		for _, v := range p.value {
+			if !(math.Abs(float64(v)) <= math.MaxFloat32) {
+				r.fail("a number that cannot be")
+			}
+		}
 		r.counts(p.seen)
 		p.covered = 0
 		for _, s := range p.seen {

@@ -155,7 +155,7 @@ func (s *shapes) write(w *writer) {
 }
 
 func (s *shapes) read(r *reader) {
-	r.floats(s.window[:])
+	r.extended(s.window[:])
 	for _, v := range []*float64{&s.sum, &s.count, &s.length, &s.distance} {
 		*v = r.float()
 	}

@@ -275,7 +275,7 @@ func (m *Spectral) UnmarshalBinary(b []byte) error {
 	r := newReader(b, idSpectral, 1)
 	r.floats(m.ring)
 	m.next, m.used = r.index(m.size), r.index(m.size+1)
-	m.n, m.last = r.int(), r.int()
+	m.n, m.last = r.count(), r.int()
 	var f [4]float64
 	r.floats(f[:])
 	m.before, m.rhythm, m.usual, m.fresh = f[0], f[1], f[2], f[3]
@@ -286,7 +286,7 @@ func (m *Spectral) UnmarshalBinary(b []byte) error {
 			r.fail("a point that cannot be")
 		}
 	}
-	if !(m.usual >= 0) || !(math.Abs(m.before) < beyondUse) {
+	if !(m.usual >= 0 && m.fresh >= 0 && m.rhythm >= 0) || !(math.Abs(m.before) < beyondUse) {
 		r.fail("a number is missing")
 	}
 	return r.done()

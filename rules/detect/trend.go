@@ -307,7 +307,7 @@ func (m *Trend) UnmarshalBinary(b []byte) error {
 	m.span = r.float()
 	m.errs.ew.read(r)
 	m.tail.read(r)
-	m.begin, m.n, m.last = r.int(), r.int(), r.int()
+	m.begin, m.n, m.last = r.int(), r.count(), r.int()
 	if m.drawn = r.bool(); r.err == nil && m.drawn {
 		if m.size < minPoints-1 {
 			r.fail("too few spans for a line")

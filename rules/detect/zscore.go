@@ -81,7 +81,7 @@ func (m *ZScore) Score(p Point) Verdict {
 
 // Learn moves mean and variance.
 func (m *ZScore) Learn(p Point, weight float64) {
-	if math.IsNaN(p.V) || math.IsInf(p.V, 0) || m.n > 0 && p.T <= m.last {
+	if !usable(p, m.n, m.last) {
 		return
 	}
 	dt := 0.0
@@ -106,7 +106,7 @@ func (m *ZScore) AppendBinary(b []byte) ([]byte, error) {
 func (m *ZScore) UnmarshalBinary(b []byte) error {
 	r := newReader(b, idZScore, 1)
 	m.ew.read(r)
-	m.n, m.last = r.int(), r.int()
+	m.n, m.last = r.count(), r.int()
 	return r.done()
 }
 
@@ -152,8 +152,14 @@ func (m *moments) write(w *writer) {
 	w.floats([]float64{m.weight, m.squares, m.mean, m.spread})
 }
 
+// mostCounted is an effective count that no series reaches.
+const mostCounted = 1e18
+
 func (m *moments) read(r *reader) {
 	var f [4]float64
 	r.floats(f[:])
 	m.weight, m.squares, m.mean, m.spread = f[0], f[1], f[2], f[3]
+	if !(m.weight >= 0 && m.squares >= 0) || m.weight > 0 && !(m.weight*m.weight/m.squares < mostCounted) {
+		r.fail("weights that cannot be")
+	}
 }
