@@ -24,7 +24,10 @@ func RenderRuns(w io.Writer, runs []*Run) error {
 	return t.Flush()
 }
 
-// RenderRun writes everything that is known of a run.
+// shownAlerts is how many alerts of a run are shown; a storm joins thousands.
+const shownAlerts = 20
+
+// RenderRun writes what is known of a run; of many alerts, the first.
 func RenderRun(w io.Writer, r *Run) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %d: %s\n", r.ID, outcome(r))
@@ -39,8 +42,11 @@ func RenderRun(w io.Writer, r *Run) error {
 			line("owner", "%s", o)
 		}
 	}
-	for _, a := range r.Alerts {
+	for _, a := range r.Alerts[:min(len(r.Alerts), shownAlerts)] {
 		line("alert", "%s since %s", strings.TrimSuffix(alertKey(a.Labels), ","), stamp(a.StartsAt))
+	}
+	if more := len(r.Alerts) - shownAlerts; more > 0 {
+		line("", "and %d more", more)
 	}
 	for _, v := range r.Verdicts {
 		line("no", "%s: %s", v.Reason, v.Text)
