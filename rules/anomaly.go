@@ -3,9 +3,9 @@ package rules
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/url"
-	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -13,56 +13,67 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/chironhq/chiron/internal/upstream"
-	"github.com/chironhq/chiron/rules/detect"
+	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/rules/lang"
+	"github.com/chironhq/chiron/rules/modelstore"
 )
-
-// forgetAfter is how long the model of a series that has gone is kept, so that
-// one that flaps does not begin to learn again.
-const forgetAfter = 2 * time.Hour
 
 // anomalyRule is the third kind of rule in one of Prometheus's groups: it
 // returns the vector of its outputs, and the group appends them, marks stale
 // what has gone, and keeps the order.
+//
+// What it has learned belongs to the goroutine of its group while that runs,
+// and to whoever has stopped it otherwise. Everybody else reads the report.
 type anomalyRule struct {
 	spec    *lang.Anomaly
-	key     string // identity of its models over reloads and restarts
-	lookups lookups
+	text    string // everything that makes two rules the same
+	source  *source
+	logger  *slog.Logger
+	metrics *metrics
+	budget  *budget
 
-	sources []*source
-	limit   *source  // of the forecast; nil: none
-	by      []string // labels that divide the members of group
+	owner   modelstore.Owner // whose records its models are; without the ID
+	id      atomic.Uint64    // of the owner; 0: it has none yet
+	models  *eval.Rule
+	charged atomic.Int64 // what the budget has been charged for models
+	behind  *catchUp     // what learns beside it; nil: models know all that they can
+	saving  saving
 
-	mu        sync.Mutex // held while models step, by the saver and by status; never while a query runs
-	series    map[string]*tracked
-	group     *detect.GroupScorer // judges all series together; nil: each has a model
-	lastEval  int64               // milliseconds of the newest evaluation; 0: none
-	overLimit error               // set while the rule returns more than its limit
+	report    atomic.Pointer[report]
 	status    ruleStatus
+	chosenAt  int64  // when the report's choices were made
+	complains string // the newest complaint that was logged
 }
 
-func newAnomalyRule(group string, spec *lang.Anomaly, l lookups) (*anomalyRule, error) {
-	r := &anomalyRule{spec: spec, lookups: l, series: map[string]*tracked{}}
-	r.sources, r.limit = sourcesOf(spec)
-	r.status.health = upstream.HealthUnknown
-	r.key = group + "\x00" + r.String()
-	var err error
-	r.group, r.by, err = groupOf(spec)
-	return r, err
+func newAnomalyRule(spec *lang.Anomaly, file, group string, m *Manager, logger *slog.Logger) (*anomalyRule, error) {
+	models, err := eval.New(spec)
+	if err != nil {
+		return nil, err
+	}
+	text := ruleText(spec)
+	a := &anomalyRule{
+		spec: spec, text: text, source: newSource(spec, m.o, m.metrics), logger: logger.With("rule", spec.Name), metrics: m.metrics, budget: &m.budget,
+		owner:  modelstore.Owner{Rule: spec.Name, Key: learnedKey(spec), File: file, Group: group, Text: text},
+		models: models,
+	}
+	a.status.health = upstream.HealthUnknown
+	a.report.Store(&report{})
+	return a, nil
 }
 
 // Name is the anomaly's name.
-func (r *anomalyRule) Name() string { return r.spec.Name }
+func (a *anomalyRule) Name() string { return a.spec.Name }
 
 // Labels are those of the group and the rule.
-func (r *anomalyRule) Labels() labels.Labels { return labels.FromMap(r.spec.Labels) }
+func (a *anomalyRule) Labels() labels.Labels { return labels.FromMap(a.spec.Labels) }
 
 // Query is the rule's expression.
-func (r *anomalyRule) Query() parser.Expr { return r.spec.Expr }
+func (a *anomalyRule) Query() parser.Expr { return a.spec.Expr }
 
 // String holds everything that makes two rules the same.
-func (r *anomalyRule) String() string {
-	s := r.spec
+func (a *anomalyRule) String() string { return a.text }
+
+func ruleText(s *lang.Anomaly) string {
 	text := fmt.Sprintf("anomaly: %s expr: %s model: %s direction: %s min_dev: %v min_rel_dev: %v range: %v width: %v warmup: %v output: %v limit: %d labels: %v",
 		s.Name, s.Expr, s.Model, s.Direction, s.MinDev, s.MinRelDev, s.Range, s.Width, s.Warmup, s.Output.Metrics(), s.Limit, labels.FromMap(s.Labels))
 	if s.Inputs != nil {
@@ -83,71 +94,43 @@ func (r *anomalyRule) String() string {
 	return text
 }
 
-// Eval scores the expression's vector and returns the outputs. Above the
-// rule's limit the series that have models already go on and the rule's health
-// says so.
-func (r *anomalyRule) Eval(ctx context.Context, offset time.Duration, ts time.Time, query upstream.RuleQueryFunc, _ *url.URL, _ int) (promql.Vector, error) {
+// Eval scores the expression's vector and returns the outputs.
+func (a *anomalyRule) Eval(ctx context.Context, offset time.Duration, ts time.Time, query upstream.RuleQueryFunc, _ *url.URL, _ int) (promql.Vector, error) {
 	at := ts.Add(-offset)
-	f, err := r.frame(ctx, at, query)
+	frame, err := a.source.frame(ctx, at, query)
 	if err != nil {
 		return nil, err
 	}
-	t := at.UnixMilli()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, err := r.startOver(t); err != nil {
-		return nil, err
-	}
-	out, over, err := r.step(f, t, true)
+	a.models.Admit(a.budget.room(a.charged.Load()))
+	out, err := a.models.Step(at.UnixMilli(), frame)
+	a.charge()
 	if err != nil {
 		return nil, err
 	}
-	r.lastEval = t
-	r.forget(t)
-	r.overLimit = nil
-	if over > 0 {
-		r.lookups.metrics.overLimit.Add(float64(over))
-		r.overLimit = fmt.Errorf("%d series are over the limit of %d and have no model; raise limit or narrow expr", over, r.spec.Limit)
+	a.saving.note(a.models, out.Changes)
+	a.say(out.Changes, at.UnixMilli())
+	vector := make(promql.Vector, len(out.Outputs))
+	for i, o := range out.Outputs {
+		vector[i] = promql.Sample{T: at.UnixMilli(), F: o.V, Metric: o.Labels}
 	}
-	return out, nil
+	return vector, nil
 }
 
-// take moves the models of an equal rule over.
-func (r *anomalyRule) take(from *anomalyRule) {
-	from.mu.Lock()
-	defer from.mu.Unlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.series, r.lastEval, r.group = from.series, from.lastEval, from.group
-	from.series = map[string]*tracked{}
+// charge tells the budget what the models hold now.
+func (a *anomalyRule) charge() {
+	now := a.models.Charged()
+	a.budget.move(a.charged.Swap(now), now)
 }
 
-// choices says what models that choose have chosen, in the order of labels.
-func (r *anomalyRule) choices() (out []Choice) {
-	if !hasAuto(r.spec.Model) {
-		return nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, tr := range r.series {
-		if tr.scorer == nil {
-			continue
-		}
-		if c, ok := tr.scorer.Model().(interface{ Choice() string }); ok && c.Choice() != "" {
-			out = append(out, Choice{tr.labels, c.Choice()})
-		}
-	}
-	slices.SortFunc(out, func(a, b Choice) int { return labels.Compare(a.Labels, b.Labels) })
-	return out[:min(len(out), maxChoices)]
+// use makes models those of the rule.
+func (a *anomalyRule) use(models *eval.Rule) {
+	a.models = models
+	a.saving.reset(len(a.spec.Cohort) > 0)
+	a.charge()
 }
 
-// states counts the models by state.
-func (r *anomalyRule) states() map[string]int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := map[string]int{}
-	for _, tr := range r.series {
-		out[tr.stage().String()]++
-	}
-	return out
+// close gives back what the rule holds, when no evaluation can come any more.
+func (a *anomalyRule) close() {
+	a.source.close()
+	a.budget.move(a.charged.Swap(0), 0)
 }

@@ -3,162 +3,229 @@ package rules
 import (
 	"context"
 	"fmt"
-	"slices"
+	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql"
-
-	"github.com/chironhq/chiron/rules/stream"
+	"github.com/chironhq/chiron/rules/eval"
 )
 
-// Bounds of what models learn from the ring before their first tick.
-const (
-	catchUpTicks   = 4000       // most ticks back
-	catchUpSamples = 10_000_000 // most samples a rule
-	catchUpChunk   = 200        // ticks a query
-)
+// mostSlots bounds how many slots back models learn from the ring.
+const mostSlots = 200_000
 
-// catchUp has every model learn the ticks that it has not seen: those since
-// the snapshot it was restored from, or what the ring holds for a new rule.
-// Nothing is written: what was missed stays a gap, what was written stays.
-func (g *group) catchUp(ctx context.Context) {
-	for _, a := range g.anomalies {
-		began := time.Now()
-		n, err := g.catchUpRule(ctx, a)
+// catchUp has a copy of a rule's models learn what they have missed, beside
+// the evaluation. The copy then takes the place of the models, at the slot that
+// follows the last one that it has learned: as if nothing had been missed.
+//
+// Its goroutine owns models and next; when done is closed, whoever has stopped
+// the group does.
+type catchUp struct {
+	models *eval.Rule // nil: they are yet to be read from the store
+	next   int64      // milliseconds of the first slot to learn; 0: as far back as the ring reaches
+	load   bool       // models are in the store
+
+	offered atomic.Pointer[offer] // the goroutine puts, the group takes
+	answer  chan bool             // whether an offer of models that have caught up was taken
+	done    chan struct{}
+}
+
+// offer is models that may take the place of those of the rule.
+type offer struct {
+	models *eval.Rule
+	// upTo is the last slot that they have learned, milliseconds. 0: they are
+	// what the rule knew when it was saved, and others will follow.
+	upTo int64
+}
+
+func newCatchUp(models *eval.Rule, next int64, load bool) *catchUp {
+	return &catchUp{models: models, next: next, load: load, answer: make(chan bool, 1), done: make(chan struct{})}
+}
+
+// take takes what the catch-up offers, right before the slot of time t.
+func (a *anomalyRule) take(t, interval int64) {
+	c := a.behind
+	if c == nil {
+		return
+	}
+	o := c.offered.Load()
+	switch {
+	case o == nil:
+		a.giveUp(c)
+	case o.upTo == 0:
+		c.offered.CompareAndSwap(o, nil)
+		a.use(o.models)
+	case o.upTo >= t && o.upTo < t+interval: // it belongs to the next slot
+	case o.upTo+interval >= t: // or the clock went back a little
+		c.offered.Store(nil)
+		a.use(o.models)
+		a.behind = nil
+		c.answer <- true
+	default:
+		c.offered.Store(nil)
+		c.answer <- false
+	}
+}
+
+// giveUp lets the models go on by themselves when the catch-up has failed.
+func (a *anomalyRule) giveUp(c *catchUp) {
+	select {
+	case <-c.done:
+		a.behind = nil
+		a.saving.reset(len(a.spec.Cohort) > 0)
+	default:
+	}
+}
+
+// missed begins to learn what lies between the models' newest slot and the one
+// of time t, which is about to be evaluated.
+func (a *anomalyRule) missed(ctx context.Context, g *group, t int64) {
+	last := a.models.Now()
+	if a.behind != nil || last == 0 || firstAfter(last, t, g.Interval().Milliseconds()) >= t {
+		return
+	}
+	copied, _, _, err := a.models.CopyAs(a.spec)
+	if err != nil {
+		a.logger.Warn("models cannot learn the evaluations that were missed", "err", err)
+		return
+	}
+	a.behind = newCatchUp(copied, last+1, false)
+	g.learnBehind(ctx, a)
+}
+
+// firstAfter is the first slot after last, given that there is one at t.
+func firstAfter(last, t, interval int64) int64 {
+	return last + interval - mod(last-t, interval)
+}
+
+func mod(a, b int64) int64 { return (a%b + b) % b }
+
+// learnBehind runs the rule's catch-up. It ends with ctx.
+func (g *group) learnBehind(ctx context.Context, a *anomalyRule) {
+	c := a.behind
+	g.workers.Go(func() {
+		defer close(c.done)
+		began := g.m.o.Clock.Now()
+		n, err := g.learn(ctx, a, c)
 		switch {
 		case ctx.Err() != nil:
-			return
 		case err != nil:
-			g.logger.Warn("models could not learn from the ring; they go on with live samples", "rule", a.Name(), "err", err)
+			a.logger.Warn("models could not learn from the ring; they go on with what they see", "err", err)
 		case n > 0:
-			g.m.metrics.caughtUp.Add(float64(n))
-			g.logger.Info("models learned from the ring", "rule", a.Name(), "samples", n, "took", time.Since(began))
+			a.logger.Info("models learned from the ring", "evaluations", n, "took", g.m.o.Clock.Now().Sub(began))
+		}
+	})
+}
+
+// learn is the goroutine of a catch-up.
+func (g *group) learn(ctx context.Context, a *anomalyRule, c *catchUp) (learned int, err error) {
+	if c.load {
+		if c.models, c.next, err = g.m.restore(a); err != nil {
+			return 0, err
+		}
+		if newest := g.newest(); c.next > newest && !ahead(c.next, newest) { // nothing was missed
+			c.load = false
+			if taken, err := c.offer(ctx); taken || err != nil {
+				return 0, err
+			}
+		} else {
+			c.offered.Store(&offer{models: c.models})
+			c.models = nil // the group's from now on
+		}
+	}
+	// The copies are memory beside the budget, so they take turns.
+	select {
+	case g.m.learning <- struct{}{}:
+		defer func() { <-g.m.learning }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	if c.load {
+		if c.models, c.next, err = g.m.restore(a); err != nil {
+			return 0, err
+		}
+		c.load = false
+	}
+	for {
+		n, err := g.learnUpTo(ctx, a, c, g.newest())
+		learned += n
+		if err != nil {
+			return learned, err
+		}
+		if taken, err := c.offer(ctx); taken || err != nil {
+			return learned, err
 		}
 	}
 }
 
-func (g *group) catchUpRule(ctx context.Context, a *anomalyRule) (samples int, err error) {
+// offer offers models that have caught up and reports whether they were taken.
+func (c *catchUp) offer(ctx context.Context) (taken bool, err error) {
+	c.offered.Store(&offer{models: c.models, upTo: c.next - 1})
+	select {
+	case taken = <-c.answer:
+		return taken, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// newest is the time of the newest slot that has passed, milliseconds.
+func (g *group) newest() int64 {
+	return g.EvalTimestamp(g.m.o.Clock.Now().UnixNano()).Add(-g.QueryOffset()).UnixMilli()
+}
+
+// learnUpTo learns every slot from the next one to the one of time to.
+func (g *group) learnUpTo(ctx context.Context, a *anomalyRule, c *catchUp, to int64) (learned int, err error) {
 	interval := g.Interval().Milliseconds()
-	// The newest slot that has passed; the next one is evaluated live.
-	to := g.EvalTimestamp(time.Now().UnixNano()).Add(-g.QueryOffset()).UnixMilli()
-	from := to - catchUpTicks*interval
+	if ahead(c.next, to) { // all of it again, which starts over
+		c.next = 0
+	}
+	from, err := g.reach(c.next, to, interval)
+	if err != nil {
+		return 0, err
+	}
+	var failed error // the first one
+	if from <= to {
+		err = a.source.span(ctx, from, to, interval, func(t int64, frame eval.Frame) error {
+			c.models.Admit(a.budget.room(a.charged.Load()))
+			changes, err := c.models.Learn(t, frame)
+			c.next = t + 1
+			if err != nil { // live, it would not have been learned either
+				if failed == nil {
+					failed = fmt.Errorf("evaluation of %s: %w", time.UnixMilli(t).UTC().Format(time.RFC3339), err)
+				}
+				return nil
+			}
+			if changes.StartedOver {
+				a.metrics.startedOver.Inc()
+				a.logger.Warn("the clock was ahead when the models were saved; they learn again")
+			}
+			learned++
+			a.metrics.caughtUp.Inc()
+			return nil
+		})
+	}
+	if failed != nil {
+		a.logger.Warn("some of what the ring holds cannot be learned", "err", failed)
+	}
+	c.next = max(c.next, to+1)
+	return learned, err
+}
+
+// ahead reports whether the clock was ahead when models learned up to next.
+func ahead(next, newest int64) bool { return next > newest+clockBack.Milliseconds() }
+
+// reach is the first slot at or after next of which the ring may know
+// something.
+func (g *group) reach(next, to, interval int64) (int64, error) {
+	next = max(next, to-mostSlots*interval)
 	if g.m.o.DB != nil {
 		oldest, err := g.m.o.DB.StartTime()
-		if err != nil {
+		switch {
+		case err != nil:
 			return 0, fmt.Errorf("cannot tell how far back the ring reaches: %w", err)
+		case oldest == 0:
+			return to + interval, nil
 		}
-		if oldest > to {
-			return 0, nil
-		}
-		from = max(from, to-(to-oldest)/interval*interval)
+		next = max(next, oldest)
 	}
-	a.mu.Lock()
-	anew, err := a.startOver(to)
-	last := a.lastEval
-	a.mu.Unlock()
-	if err != nil {
-		return 0, err
-	}
-	if anew {
-		g.logger.Warn("the clock was ahead when the models were saved; they learn again", "rule", a.Name())
-	}
-	if last > 0 { // what was learned live goes on from there
-		from = max(from, last+interval-(last-to)%interval)
-	}
-	if from > to {
-		return 0, nil
-	}
-	now, err := g.queryAll(ctx, a, to, to)
-	if err != nil {
-		return 0, err
-	}
-	width := 0
-	for _, m := range now {
-		width += len(m)
-	}
-	if most := int64(catchUpSamples / max(width, 1)); (to-from)/interval > most {
-		from = to - most*interval
-	}
-	for ; from <= to; from += catchUpChunk * interval {
-		ms, err := g.queryAll(ctx, a, from, min(from+(catchUpChunk-1)*interval, to))
-		if err != nil {
-			return samples, err
-		}
-		n, err := a.learn(ms)
-		samples += n
-		if err != nil {
-			return samples, err
-		}
-	}
-	return samples, nil
-}
-
-// queryAll has the values of the rule's sources, in their order.
-func (g *group) queryAll(ctx context.Context, a *anomalyRule, from, to int64) ([]promql.Matrix, error) {
-	var out []promql.Matrix
-	for _, s := range a.sources {
-		m, err := g.query(ctx, s, from, to)
-		if err != nil {
-			return nil, a.inSource(s, err)
-		}
-		out = append(out, m)
-	}
-	return out, nil
-}
-
-func (g *group) query(ctx context.Context, s *source, from, to int64) (promql.Matrix, error) {
-	o := g.m.o
-	q, err := o.Engine.NewRangeQuery(ctx, o.Queryable, nil, s.expr.String(), time.UnixMilli(from), time.UnixMilli(to), g.Interval())
-	if err != nil {
-		return nil, err
-	}
-	defer q.Close()
-	m, err := q.Exec(ctx).Matrix()
-	if err != nil {
-		return nil, err
-	}
-	out := make(promql.Matrix, len(m)) // m is valid until Close
-	for i, s := range m {
-		if len(s.Histograms) > 0 {
-			return nil, fmt.Errorf("%s: %w", s.Metric, stream.ErrHistogram)
-		}
-		out[i] = promql.Series{Metric: s.Metric, Floats: slices.Clone(s.Floats)}
-	}
-	slices.SortFunc(out, func(a, b promql.Series) int { return labels.Compare(a.Metric, b.Metric) })
-	return out, nil
-}
-
-// learn steps the models through the values of the sources, tick by tick.
-func (r *anomalyRule) learn(ms []promql.Matrix) (samples int, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f := frame{vectors: make([][]stream.Sample, len(ms))}
-	for {
-		t, more := int64(0), false
-		for _, m := range ms {
-			for _, s := range m {
-				if len(s.Floats) > 0 && (!more || s.Floats[0].T < t) {
-					t, more = s.Floats[0].T, true
-				}
-			}
-		}
-		if !more {
-			return samples, nil
-		}
-		for k, m := range ms {
-			f.vectors[k] = f.vectors[k][:0]
-			for i := range m {
-				if s := &m[i]; len(s.Floats) > 0 && s.Floats[0].T == t {
-					f.vectors[k] = append(f.vectors[k], stream.Sample{Labels: s.Metric, V: s.Floats[0].F})
-					s.Floats = s.Floats[1:]
-				}
-			}
-			samples += len(f.vectors[k])
-		}
-		if _, _, err := r.step(f, t, false); err != nil {
-			return samples, err
-		}
-		r.lastEval = max(r.lastEval, t)
-	}
+	return next + mod(to-next, interval), nil
 }

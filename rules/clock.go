@@ -1,25 +1,47 @@
 package rules
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
-// clockBack is how far an evaluation must lie before the newest one for the
-// clock to have been wrong then. Models refuse what is older than what they
-// know, so without a new start they would stand still until that time comes
-// again: years, where a machine started in a wrong year.
-const clockBack = time.Hour
-
-// startOver forgets all models if the clock was ahead when they learned. The
-// caller holds mu.
-func (r *anomalyRule) startOver(t int64) (bool, error) {
-	if r.lastEval-t <= clockBack.Milliseconds() {
-		return false, nil
-	}
-	group, by, err := groupOf(r.spec)
-	if err != nil {
-		return false, err
-	}
-	clear(r.series)
-	r.group, r.by, r.lastEval = group, by, 0
-	r.lookups.metrics.startedOver.Inc()
-	return true, nil
+// Clock tells the time and wakes at one. The groups take their slots from it.
+type Clock interface {
+	Now() time.Time
+	// Timer returns a channel that receives once when d has passed, and what
+	// stops it.
+	Timer(d time.Duration) (c <-chan time.Time, stop func())
 }
+
+// wallClock is the machine's.
+type wallClock struct{}
+
+func (wallClock) Now() time.Time { return time.Now() }
+
+func (wallClock) Timer(d time.Duration) (c <-chan time.Time, stop func()) {
+	t := time.NewTimer(d)
+	return t.C, func() { t.Stop() }
+}
+
+// sleep waits until a time and reports whether ctx is still going.
+func sleep(ctx context.Context, c Clock, until time.Time) bool {
+	wake, stop := c.Timer(until.Sub(c.Now()))
+	defer stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+		return true
+	}
+}
+
+// nextSlot is the slot to evaluate at now when the one before was last: those
+// between the two are missed. It may lie ahead of now.
+func nextSlot(last, now time.Time, interval time.Duration) (slot time.Time, missed int) {
+	missed = max(int(now.Sub(last)/interval)-1, 0)
+	return last.Add(time.Duration(missed+1) * interval), missed
+}
+
+// clockBack is how far what was learned must lie ahead for the clock to have
+// been wrong then; package eval then starts over.
+const clockBack = time.Hour

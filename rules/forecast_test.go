@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/chironhq/chiron/rules/lang"
 )
 
 // number is the one value of a query.
@@ -99,29 +97,4 @@ groups:
 			between(t, rule, got, want-30, want+30)
 		}
 	})
-}
-
-// TestTheTableSaysWhatModelsCanDo holds the traits of the language against the
-// models themselves.
-func TestTheTableSaysWhatModelsCanDo(t *testing.T) {
-	for _, spec := range lang.Models {
-		e, err := lang.ParseModel(spec.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if lang.TraitsOf(spec.Name).Group {
-			continue // TestEveryModelOfTheTableIsBuilt
-		}
-		m, err := BuildModel(e)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		_, can := m.(interface {
-			Forecast(int64, float64) (float64, float64, float64)
-		})
-		if says := lang.TraitsOf(spec.Name).Forecasts; can != says {
-			t.Errorf("%s: can look ahead: %v; the language says %v", spec.Name, can, says)
-		}
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -22,14 +23,36 @@ type group struct {
 	anomalies []*anomalyRule
 	specs     []lang.Rule // in the order of RuleGroup.Rules
 	restore   bool        // alerts have yet to take their `for` state back
+	settings  Settings    // that it was built with
 
-	cancel context.CancelFunc // nil while it does not run
-	done   chan struct{}
+	asks    chan ask
+	last    time.Time // the newest slot that was evaluated, by this group or the one before; zero: none
+	overran int       // how many evaluations in a row have taken longer than the interval
+	cancel  context.CancelFunc
+	done    chan struct{}  // closed when the loop has ended; nil while it has not begun
+	workers sync.WaitGroup // what learns beside the loop
+}
+
+// ask wants records of a rule's models from the group's loop.
+type ask struct {
+	rule   *anomalyRule
+	most   int  // bytes
+	lost   bool // the batch before was not written
+	answer chan answer
+}
+
+type answer struct {
+	batch *batch // nil: there is nothing to save
+	err   error
 }
 
 // newGroup builds a checked group's rules.
-func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang.Group, interval time.Duration, restore bool) (*group, error) {
-	g := &group{env: env, m: m, specs: spec.Expand(), restore: restore, logger: m.o.Logger.With("file", file, "group", spec.Name)}
+func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang.Group, s Settings, restore bool) (*group, error) {
+	g := &group{
+		env: env, m: m, specs: spec.Expand(), restore: restore, settings: s, asks: make(chan ask),
+		logger: m.o.Logger.With("file", file, "group", spec.Name),
+	}
+	interval := s.Interval
 	if spec.Interval > 0 {
 		interval = spec.Interval
 	}
@@ -37,7 +60,7 @@ func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang
 	var built []upstream.Rule
 	for _, r := range g.specs {
 		if r.Anomaly != nil {
-			a, err := newAnomalyRule(file+"\x00"+spec.Name, r.Anomaly, lookups{db: m.o.DB, lookback: m.o.Lookback, metrics: m.metrics})
+			a, err := newAnomalyRule(r.Anomaly, file, spec.Name, m, g.logger)
 			if err != nil {
 				return nil, fmt.Errorf("cannot build the model of %s: %w", r.Anomaly.Name, err)
 			}
@@ -69,21 +92,32 @@ func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang
 // key tells groups apart over reloads.
 func (g *group) key() string { return g.File() + "\x00" + g.Name() }
 
+// same reports whether another group would do the same.
+func (g *group) same(o *group) bool {
+	return g.Equals(o.RuleGroup) && g.QueryOffset() == o.QueryOffset() && labels.Equal(g.settings.ExternalLabels, o.settings.ExternalLabels)
+}
+
 // start runs the group until stop.
 func (g *group) start(ctx context.Context) {
 	ctx, g.cancel = context.WithCancel(ctx)
 	g.done = make(chan struct{})
+	for _, a := range g.anomalies {
+		if a.behind != nil {
+			g.learnBehind(ctx, a)
+		}
+	}
 	go func() {
 		defer close(g.done)
 		g.run(ctx)
 	}()
 }
 
-// stop waits for the iteration under way.
+// stop waits for the evaluation under way and for what learns beside it.
 func (g *group) stop() {
 	if g.cancel != nil {
 		g.cancel()
 		<-g.done
+		g.workers.Wait()
 	}
 }
 
@@ -95,48 +129,81 @@ func (g *group) close() {
 }
 
 // run evaluates at every slot of the group, as Prometheus's own loop does:
-// slots are spread over the interval by the group's name, a slot that comes
-// while the one before is evaluated is missed and counted, and `for` state is
+// slots are spread over the interval by the group's name, and `for` state is
 // restored behind the second evaluation, when recording rules have results.
+// A slot that has passed before it could be evaluated is missed and counted,
+// whatever the reason: the evaluation before, a reload, a process that stood
+// still.
 func (g *group) run(ctx context.Context) {
-	g.catchUp(ctx)
-	slot := g.EvalTimestamp(time.Now().UnixNano()).Add(g.Interval())
-	if !sleep(ctx, time.Until(slot)) {
-		return
+	clock := g.m.o.Clock
+	first := g.EvalTimestamp(clock.Now().UnixNano()).Add(g.Interval())
+	if between := int(first.Sub(g.last)/g.Interval()) - 1; !g.last.IsZero() && between > 0 {
+		g.env.Missed(g.RuleGroup, between)
 	}
-	tick := time.NewTicker(g.Interval())
-	defer tick.Stop()
-	for n := 1; ; n++ {
-		// A group that is stopped finishes the evaluation: what it has begun
-		// to write belongs together.
-		g.env.Evaluate(context.WithoutCancel(ctx), g.RuleGroup, slot)
-		if n == 2 && g.restore {
-			g.RestoreForState(time.Now())
-			g.restore = false
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		missed := int(time.Since(slot)/g.Interval()) - 1
+	g.last = first.Add(-g.Interval())
+	for n := 1; g.idle(ctx, g.last.Add(g.Interval())); n++ {
+		slot, missed := nextSlot(g.last, clock.Now(), g.Interval())
 		if missed > 0 {
 			g.env.Missed(g.RuleGroup, missed)
 		}
-		slot = slot.Add(time.Duration(max(missed, 0)+1) * g.Interval())
+		// A group that is stopped finishes the evaluation: what it has begun
+		// to write belongs together.
+		g.evaluate(ctx, slot)
+		if n == 2 && g.restore {
+			g.RestoreForState(clock.Now())
+			g.restore = false
+		}
+		g.last = slot
+		if g.overran++; clock.Now().Before(slot.Add(g.Interval())) {
+			g.overran = 0
+		}
 	}
 }
 
-// sleep waits and reports whether ctx is still going.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
+// evaluate runs the group's rules at a slot.
+func (g *group) evaluate(ctx context.Context, slot time.Time) {
+	t := slot.Add(-g.QueryOffset()).UnixMilli()
+	for _, a := range g.anomalies {
+		a.take(t, g.Interval().Milliseconds())
+		if g.overran < 2 { // a group that cannot keep up would only fall further behind
+			a.missed(ctx, g, t)
+		}
 	}
+	g.env.Evaluate(context.WithoutCancel(ctx), g.RuleGroup, slot)
+}
+
+// idle waits for a slot and answers whoever wants records meanwhile, a few at a
+// time so that the slot waits for none. It reports whether ctx is still going.
+func (g *group) idle(ctx context.Context, until time.Time) bool {
+	wake, stop := g.m.o.Clock.Timer(until.Sub(g.m.o.Clock.Now()))
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-wake:
+			return true
+		case q := <-g.asks:
+			q.answer <- q.rule.respond(q)
+		}
+	}
+}
+
+// respond gives the records that are asked for.
+func (a *anomalyRule) respond(q ask) answer {
+	if q.lost {
+		a.saving.lost()
+	}
+	if !a.canSave() {
+		return answer{}
+	}
+	b, err := a.records(q.most)
+	return answer{b, err}
 }
 
 // burial is a group that has gone and whose series have not ended yet.
@@ -159,12 +226,12 @@ func (b *burial) callOff() bool {
 // successor inherits the series and marks them stale.
 func (b *burial) bury(ctx context.Context) {
 	defer close(b.done)
-	g := b.group
+	g, clock := b.group, b.group.m.o.Clock
 	heir := g.env.NewGroup(upstream.RuleGroupOptions{Name: g.Name(), File: g.File(), Interval: g.Interval()})
 	heir.CopyState(g.RuleGroup)
 	g.env.Forget(g.RuleGroup)
-	now := time.Now()
-	if !sleep(ctx, 2*g.Interval()) {
+	now := clock.Now()
+	if !sleep(ctx, clock, now.Add(2*g.Interval())) {
 		b.off = true
 		return
 	}

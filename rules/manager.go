@@ -1,10 +1,12 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +22,7 @@ import (
 	"github.com/chironhq/chiron/internal/diag"
 	"github.com/chironhq/chiron/internal/upstream"
 	"github.com/chironhq/chiron/rules/lang"
+	"github.com/chironhq/chiron/rules/modelstore"
 	"github.com/chironhq/chiron/tsdbcache"
 )
 
@@ -32,11 +35,21 @@ type Options struct {
 	Notify upstream.NotifyFunc
 	// DB streams what can be streamed. nil: everything is queried.
 	DB *tsdbcache.DB
+	// Clock tells when the slots of groups are. nil: the machine's.
+	Clock Clock
 	// StateDir keeps the models over restarts. Empty: they start afresh.
 	StateDir string
-	// StateInterval is how often the models are saved. 0: 1m.
+	// StateInterval is how long a round of saving all models takes at least.
+	// 0: 1m.
 	StateInterval time.Duration
-	ExternalURL   string
+	// SaveBytesPerMinute limits what is written of models. A round of saving
+	// takes at most a quarter of what the ring reaches back, though: then more
+	// is written. 0: 64 MiB.
+	SaveBytesPerMinute int64
+	// ModelMemory limits the bytes that the models of all rules hold; over it
+	// rules take no new series. 0: no limit.
+	ModelMemory int64
+	ExternalURL string
 	// Lookback is the engine's. 0: 5m.
 	Lookback time.Duration
 	// ForGracePeriod and ResendDelay as in Prometheus. 0: 10m and 1m.
@@ -56,22 +69,26 @@ type Settings struct {
 
 // Manager owns all groups.
 type Manager struct {
-	o       Options
-	env     *upstream.RuleEnvironment
-	metrics *metrics
+	o        Options
+	env      *upstream.RuleEnvironment
+	metrics  *metrics
+	store    *modelstore.Store // nil: models are not kept
+	budget   budget
+	learning chan struct{} // as many places as rules may catch up at once
 
 	update   sync.Mutex // one Update at a time
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards what follows; nobody waits for models or files while it is held
 	groups   []*group   // in the order of the files
-	saved    map[string]savedRule
+	changes  []FileChange
 	running  context.Context // nil before Run and after it
 	restored bool
 	buried   map[string]*burial // by key of the group, until its series have ended
 	burials  sync.WaitGroup
 }
 
-// NewManager makes a manager without groups and reads the saved models. A
+// NewManager makes a manager without groups and opens the saved models. A
 // damaged file of saved models is reported and set aside: models learn again.
+// Close it.
 func NewManager(o Options) (*Manager, error) {
 	if o.Engine == nil || o.Queryable == nil || o.Appendable == nil {
 		return nil, errors.New("cannot run rules without an engine and a store")
@@ -79,16 +96,17 @@ func NewManager(o Options) (*Manager, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	if o.StateInterval == 0 {
-		o.StateInterval = time.Minute
-	}
-	if o.Lookback == 0 {
-		o.Lookback = 5 * time.Minute
+	o.StateInterval = cmp.Or(o.StateInterval, time.Minute)
+	o.Lookback = cmp.Or(o.Lookback, 5*time.Minute)
+	o.SaveBytesPerMinute = cmp.Or(o.SaveBytesPerMinute, defaultSaveLimit)
+	if o.Clock == nil {
+		o.Clock = wallClock{}
 	}
 	if o.Notify == nil {
 		o.Notify = func(context.Context, string, ...*upstream.RuleAlert) {}
 	}
-	m := &Manager{o: o, buried: map[string]*burial{}}
+	m := &Manager{o: o, buried: map[string]*burial{}, learning: make(chan struct{}, 1)}
+	m.budget.limit = o.ModelMemory
 	m.metrics = newMetrics(o.Registerer, m)
 	var err error
 	m.env, err = upstream.NewRuleEnvironment(upstream.RuleEnvironmentOptions{
@@ -99,20 +117,34 @@ func NewManager(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot run rules: %w", err)
 	}
-	if o.StateDir == "" {
-		return m, nil
+	return m, m.openStore()
+}
+
+// openStore opens the file of saved models.
+func (m *Manager) openStore() error {
+	if m.o.StateDir == "" {
+		return nil
 	}
-	if err := os.MkdirAll(o.StateDir, 0o750); err != nil {
-		return nil, fmt.Errorf("cannot keep models: %w", err)
+	if err := os.MkdirAll(m.o.StateDir, 0o750); err != nil {
+		return fmt.Errorf("cannot keep models: %w", err)
 	}
-	if m.saved, err = loadState(m.stateFile()); err != nil {
-		aside := m.stateFile() + ".damaged"
-		o.Logger.Warn("saved models cannot be read; models learn again from the ring", "err", err, "moved_to", aside)
-		if err := os.Rename(m.stateFile(), aside); err != nil {
-			return nil, fmt.Errorf("cannot set damaged models aside: %w", err)
-		}
+	store, aside, err := modelstore.Open(m.stateFile())
+	if aside != nil {
+		m.o.Logger.Warn("saved models cannot be read; models learn again from the ring", "file", m.stateFile(), "moved_to", m.stateFile()+".damaged", "err", aside)
 	}
-	return m, nil
+	if err != nil {
+		return fmt.Errorf("cannot keep models: %w", err)
+	}
+	m.store = store
+	return nil
+}
+
+// Close closes the file of saved models, after Run has returned.
+func (m *Manager) Close() error {
+	if m.store == nil {
+		return nil
+	}
+	return m.store.Close()
 }
 
 // LoadFiles reads and checks all files that match the patterns.
@@ -150,8 +182,9 @@ func LoadFiles(patterns []string) ([]*lang.File, diag.Problems, error) {
 
 // Update replaces the groups by those of the files that match the patterns,
 // all or nothing. Groups that are the same go on undisturbed; in those that
-// changed, rules that are the same keep alerts and models. It returns all
-// problems of the files, warnings included.
+// changed, rules that are the same keep their alerts, and anomaly rules that
+// learn the same keep what they have learned. It returns all problems of the
+// files, warnings included; Changes tells what has become of the rules.
 func (m *Manager) Update(patterns []string, s Settings) (diag.Problems, error) {
 	m.update.Lock()
 	defer m.update.Unlock()
@@ -159,9 +192,7 @@ func (m *Manager) Update(patterns []string, s Settings) (diag.Problems, error) {
 	if err != nil {
 		return problems, err
 	}
-	if s.Interval == 0 {
-		s.Interval = time.Minute
-	}
+	s.Interval = cmp.Or(s.Interval, time.Minute)
 	m.mu.Lock()
 	env, restore := m.env.With(s.ExternalLabels, s.QueryOffset), !m.restored
 	old := m.groups
@@ -169,7 +200,7 @@ func (m *Manager) Update(patterns []string, s Settings) (diag.Problems, error) {
 	var groups []*group
 	for _, f := range files {
 		for _, spec := range f.Groups {
-			g, err := m.newGroup(env, f.Name, spec, s.Interval, restore)
+			g, err := m.newGroup(env, f.Name, spec, s, restore)
 			if err != nil {
 				return problems, fmt.Errorf("cannot build group %q of %s: %w", spec.Name, f.Name, err)
 			}
@@ -180,47 +211,90 @@ func (m *Manager) Update(patterns []string, s Settings) (diag.Problems, error) {
 	return problems, nil
 }
 
+// Changes are those of the newest Update, by file.
+func (m *Manager) Changes() []FileChange {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.changes)
+}
+
 // replace hands over from the old groups to the new ones.
 func (m *Manager) replace(old, groups []*group) {
 	before := map[string]*group{}
 	for _, g := range old {
 		before[g.key()] = g
 	}
-	var begin []*group
+	var begin, kept, stopped []*group
 	for i, g := range groups {
-		key := g.key()
-		o := before[key]
-		delete(before, key)
-		switch {
-		case o != nil && o.Equals(g.RuleGroup):
+		if o := before[g.key()]; o != nil && o.same(g) {
 			groups[i] = o
-			continue
-		case o != nil:
-			o.stop()
+			kept = append(kept, o)
+			delete(before, g.key())
+		} else {
+			begin = append(begin, g)
+		}
+	}
+	for _, g := range old {
+		if before[g.key()] == g {
+			stopped = append(stopped, g)
+		}
+	}
+	stopAll(stopped)
+	for _, g := range begin {
+		if o := before[g.key()]; o != nil {
 			g.CopyState(o.RuleGroup)
-			g.inherit(o)
-			o.close()
-		default:
-			g.inheritSaved(m.saved)
+			g.last = o.last
+			delete(before, g.key())
+		} else {
 			m.exhume(g)
 		}
-		begin = append(begin, g)
 	}
+	anew := m.handOver(begin, append(stopped, m.buriedGroups()...), kept)
+	m.adopt(begin)
+	changes := compare(old, groups, anew)
+	for _, c := range changes {
+		c.log(m.o.Logger)
+	}
+	for _, g := range stopped {
+		g.close()
+	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.groups, m.restored, m.saved = groups, true, nil
+	m.groups, m.restored, m.changes = groups, true, changes
+	if m.running == nil {
+		return
+	}
 	for _, g := range before {
+		m.bury(g)
+	}
+	for _, g := range begin {
+		g.start(m.running)
+	}
+}
+
+// stopAll stops groups side by side.
+func stopAll(groups []*group) {
+	for _, g := range groups {
+		if g.cancel != nil {
+			g.cancel()
+		}
+	}
+	for _, g := range groups {
 		g.stop()
-		g.close()
-		if m.running != nil {
-			m.bury(g)
-		}
 	}
-	if m.running != nil {
-		for _, g := range begin {
-			g.start(m.running)
-		}
+}
+
+// buriedGroups are groups that have gone and whose models are still there.
+func (m *Manager) buriedGroups() (out []*group) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(m.buried)) {
+		g := m.buried[key].group
+		g.anomalies = slices.DeleteFunc(g.anomalies, func(a *anomalyRule) bool { return a.models == nil })
+		out = append(out, g)
 	}
+	return out
 }
 
 // bury lets a group's series end. The lock is held.
@@ -239,27 +313,15 @@ func (m *Manager) bury(g *group) {
 	})
 }
 
-// exhume hands over to a group that was gone for less than its burial takes.
+// exhume hands the series and alerts over to a group that was gone for less
+// than its burial takes.
 func (m *Manager) exhume(g *group) {
 	m.mu.Lock()
 	b := m.buried[g.key()]
 	m.mu.Unlock()
 	if b != nil && b.callOff() {
 		g.CopyState(b.group.RuleGroup)
-		g.inherit(b.group)
-	}
-}
-
-// inherit takes the models of equal rules over.
-func (g *group) inherit(from *group) {
-	byKey := map[string]*anomalyRule{}
-	for _, a := range from.anomalies {
-		byKey[a.key] = a
-	}
-	for _, a := range g.anomalies {
-		if o := byKey[a.key]; o != nil {
-			a.take(o)
-		}
+		g.last = b.group.last
 	}
 }
 
@@ -273,40 +335,31 @@ func (m *Manager) Run(ctx context.Context) error {
 		g.start(inner)
 	}
 	m.mu.Unlock()
-	m.saveLoop(ctx)
+	s := &saver{m: m, lost: map[*anomalyRule]bool{}}
+	if m.store != nil {
+		s.run(ctx)
+	} else {
+		<-ctx.Done()
+	}
 
+	m.update.Lock() // an update under way ends first
+	defer m.update.Unlock()
 	m.mu.Lock()
 	m.running = nil
 	cancel()
 	groups := m.groups
 	m.mu.Unlock()
-	for _, g := range groups {
-		g.stop()
-		defer g.close()
-	}
+	stopAll(groups)
 	m.burials.Wait()
-	if m.o.StateDir == "" {
+	defer func() {
+		for _, g := range groups {
+			g.close()
+		}
+	}()
+	if m.store == nil {
 		return nil
 	}
-	return m.save()
-}
-
-func (m *Manager) saveLoop(ctx context.Context) {
-	tick := time.NewTicker(m.o.StateInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if m.o.StateDir == "" {
-				continue
-			}
-			if err := m.save(); err != nil {
-				m.o.Logger.Error("models not saved; after a crash they learn from the ring again", "err", err)
-			}
-		}
-	}
+	return s.end()
 }
 
 func (m *Manager) snapshotGroups() []*group {
@@ -315,4 +368,26 @@ func (m *Manager) snapshotGroups() []*group {
 	return slices.Clone(m.groups)
 }
 
-func (m *Manager) stateFile() string { return filepath.Join(m.o.StateDir, "models") }
+func (m *Manager) stateFile() string { return filepath.Join(m.o.StateDir, "models.db") }
+
+// held is how many bytes all models hold.
+func (m *Manager) held() (n int64) {
+	for _, g := range m.snapshotGroups() {
+		for _, a := range g.anomalies {
+			n += a.report.Load().held
+		}
+	}
+	return n
+}
+
+// reach is how far back the ring reaches; 0 when that is not known.
+func (m *Manager) reach() time.Duration {
+	if m.o.DB == nil {
+		return 0
+	}
+	oldest, err := m.o.DB.StartTime()
+	if err != nil || oldest == 0 {
+		return 0
+	}
+	return max(m.o.Clock.Now().Sub(time.UnixMilli(oldest)), 0)
+}

@@ -2,9 +2,8 @@ package rules
 
 import (
 	"context"
-	"encoding/binary"
+	"errors"
 	"fmt"
-	"hash/crc32"
 	"log/slog"
 	"math"
 	"os"
@@ -100,7 +99,7 @@ func (w *world) begin(texts ...string) {
 	go func() { done <- w.m.Run(ctx) }()
 	w.stop = func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := errors.Join(<-done, w.m.Close()); err != nil {
 			w.t.Error(err)
 		}
 	}
@@ -214,9 +213,9 @@ func TestAnAnomalyIsScoredRecordedAndAlerted(t *testing.T) {
 		synctest.Wait()
 		got := strings.Join(w.query(`{anomaly_name="Hum", __name__!="anomaly_expected", __name__!="anomaly_lower", __name__!="anomaly_upper", pod="b"} or hum:anomalous`), "\n")
 		for _, want := range []string{
-			`anomaly_actual", anomaly_model="zscore", anomaly_name="Hum", pod="b"} 50`, `anomaly_model_state", anomaly_model="zscore", anomaly_name="Hum", pod="b"} 2`,
+			`anomaly_actual", anomaly_name="Hum", pod="b"} 50`, `anomaly_model_state", anomaly_name="Hum", pod="b"} 2`,
 			// The rule behind reads the score of the same evaluation.
-			`{__name__="hum:anomalous", anomaly_model="zscore", anomaly_name="Hum", pod="b"} 1`, `{__name__="hum:anomalous", anomaly_model="zscore", anomaly_name="Hum", pod="a"} 0`,
+			`{__name__="hum:anomalous", anomaly_name="Hum", pod="b"} 1`, `{__name__="hum:anomalous", anomaly_name="Hum", pod="a"} 0`,
 			`alertstate="firing"`,
 		} {
 			if !strings.Contains(got, want) {
@@ -489,60 +488,4 @@ func TestDamagedModelsAreSetAside(t *testing.T) {
 			t.Errorf("it goes on: %v", got)
 		}
 	})
-}
-
-func TestEveryModelOfTheTableIsBuilt(t *testing.T) {
-	for _, spec := range lang.Models {
-		e, err := lang.ParseModel(spec.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		group := lang.TraitsOf(spec.Name).Group
-		v, err := BuildVectorModel(e, 3)
-		if group == (err == nil) || err == nil && v.Name() != spec.Name {
-			t.Errorf("%s of several inputs: %v, %v", spec.Name, v, err)
-		}
-		if group {
-			if g, err := BuildGroupModel(e); err != nil || g.Name() != spec.Name {
-				t.Errorf("%s: %v, %v", spec.Name, g, err)
-			}
-			continue
-		}
-		m, err := BuildModel(e)
-		if err != nil {
-			t.Errorf("%s: %v", spec.Name, err)
-			continue
-		}
-		if m.Name() != spec.Name {
-			t.Errorf("%s builds %s", spec.Name, m.Name())
-		}
-	}
-}
-
-func FuzzState(f *testing.F) {
-	w := []byte(stateMagic)
-	f.Add(w)
-	f.Add(append(w, 1, 1, 'k', 2, 1, 'g', 1, 1, 1, 'a', 1, 'b', 2, 1, 'x', 0, 0, 0, 0))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		rules, err := parseState(sum(b))
-		if err != nil {
-			return
-		}
-		for _, r := range rules {
-			for _, s := range r.series {
-				if s.labels.Len() > len(b) {
-					t.Error("more labels than bytes")
-				}
-			}
-		}
-	})
-}
-
-// sum repairs the checksum, so that the fuzzer reaches what lies behind it.
-func sum(b []byte) []byte {
-	if len(b) < 4 {
-		return b
-	}
-	body := slices.Clone(b[:len(b)-4])
-	return binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, castagnoli))
 }

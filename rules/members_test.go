@@ -37,7 +37,7 @@ groups:
 			synctest.Wait()
 		}
 		feed(5*time.Minute, 0)
-		if got := w.query(`anomaly_score{anomaly_model="peers"} <= 1`); len(got) != 10 {
+		if got := w.query(`anomaly_score{anomaly_name="Unlike"} <= 1`); len(got) != 10 {
 			t.Errorf("all alike: %v", w.query("anomaly_score"))
 		}
 		between(t, "expected", w.number(`anomaly_expected{pod="batch-2"}`), 98, 102)

@@ -1,102 +1,86 @@
 package rules
 
 import (
-	"errors"
-	"sync"
-	"time"
+	"fmt"
+	"strings"
 
-	"github.com/chironhq/chiron/internal/upstream"
+	"github.com/chironhq/chiron/rules/detect"
+	"github.com/chironhq/chiron/rules/eval"
 )
 
-// ruleStatus is what the group tells a rule about itself.
-type ruleStatus struct {
-	mu       sync.Mutex
-	health   upstream.RuleHealth
-	err      error
-	duration time.Duration
-	at       time.Time
+// report is what others may know of an anomaly rule: a snapshot that its group
+// makes behind every evaluation, so that nobody waits while models step.
+type report struct {
+	stages     [detect.Frozen + 1]int
+	choices    []eval.Choice
+	held       int64 // bytes of its models
+	overLimit  int   // series without a model because of the rule's limit
+	overMemory int   // because of the bytes that models may hold
+	histograms int   // series that were skipped
+	histogram  string
+	catchingUp bool
+	notes      []string // what the rule cannot do as it is
 }
 
-// SetLastError keeps the outcome of an evaluation.
-func (r *anomalyRule) SetLastError(err error) {
-	r.status.mu.Lock()
-	defer r.status.mu.Unlock()
-	r.status.err = err
-}
+// maxChoices bounds what one answer says of a rule over many series.
+const maxChoices = 100
 
-// LastError is the outcome of the last evaluation, or that the limit is
-// exceeded.
-func (r *anomalyRule) LastError() error {
-	r.mu.Lock()
-	over := r.overLimit
-	r.mu.Unlock()
-	r.status.mu.Lock()
-	defer r.status.mu.Unlock()
-	return errors.Join(r.status.err, over)
-}
+// choicesEvery is for how many milliseconds a report's choices are good enough.
+const choicesEvery = 30_000
 
-// SetHealth keeps the outcome of an evaluation.
-func (r *anomalyRule) SetHealth(h upstream.RuleHealth) {
-	r.status.mu.Lock()
-	defer r.status.mu.Unlock()
-	r.status.health = h
-}
-
-// Health is bad after a failed evaluation and while the limit is exceeded.
-func (r *anomalyRule) Health() upstream.RuleHealth {
-	r.mu.Lock()
-	over := r.overLimit
-	r.mu.Unlock()
-	r.status.mu.Lock()
-	defer r.status.mu.Unlock()
-	if over != nil {
-		return upstream.HealthBad
+// say makes the report of a step and logs what has become of complaints.
+func (a *anomalyRule) say(c eval.Changes, t int64) {
+	if c.OverLimit > 0 {
+		a.metrics.overLimit.Add(float64(c.OverLimit))
 	}
-	return r.status.health
+	if c.OverMemory > 0 {
+		a.metrics.overMemory.Add(float64(c.OverMemory))
+	}
+	if c.StartedOver {
+		a.metrics.startedOver.Inc()
+		a.logger.Warn("the clock was ahead when the models learned; they learn again")
+	}
+	old := a.report.Load()
+	r := &report{
+		stages: a.models.Stages(), choices: old.choices, held: a.models.Held(),
+		overLimit: c.OverLimit, overMemory: c.OverMemory, histograms: c.Histograms, catchingUp: a.behind != nil,
+	}
+	if c.Histograms > 0 {
+		r.histogram = c.Histogram.String()
+	}
+	if t-a.chosenAt >= choicesEvery || t < a.chosenAt || r.stages != old.stages {
+		r.choices, a.chosenAt = a.models.Choices(maxChoices), t
+	}
+	r.notes = a.notes(t)
+	a.report.Store(r)
+	now := strings.Join(append(r.problems(a.spec.Limit), r.warnings()...), "; ")
+	if now != a.complains {
+		if a.complains = now; now != "" {
+			a.logger.Warn("an anomaly rule does not model everything that it selects", "why", now)
+		} else {
+			a.logger.Info("an anomaly rule models everything that it selects again")
+		}
+	}
 }
 
-// SetEvaluationDuration keeps how long an evaluation took.
-func (r *anomalyRule) SetEvaluationDuration(d time.Duration) {
-	r.status.mu.Lock()
-	defer r.status.mu.Unlock()
-	r.status.duration = d
+// problems are what makes the rule's health bad.
+func (r *report) problems(limit int) (out []string) {
+	if r.overLimit > 0 {
+		out = append(out, fmt.Sprintf("%d series are over the limit of %d and have no model; raise limit or narrow expr", r.overLimit, limit))
+	}
+	if r.overMemory > 0 {
+		out = append(out, fmt.Sprintf("%d series have no model because all models together may hold no more memory; raise models.memory in the configuration or narrow expr", r.overMemory))
+	}
+	return out
 }
 
-// GetEvaluationDuration is how long the last evaluation took.
-func (r *anomalyRule) GetEvaluationDuration() time.Duration {
-	r.status.mu.Lock()
-	defer r.status.mu.Unlock()
-	return r.status.duration
+// warnings are what users should know and can live with.
+func (r *report) warnings() (out []string) {
+	if r.histograms > 0 {
+		out = append(out, fmt.Sprintf("%d series hold native histograms, not numbers, and are skipped, %s for one; take a quantile or a rate of their count", r.histograms, r.histogram))
+	}
+	return append(out, r.notes...)
 }
 
-// SetEvaluationTimestamp keeps when an evaluation began.
-func (r *anomalyRule) SetEvaluationTimestamp(t time.Time) {
-	r.status.mu.Lock()
-	defer r.status.mu.Unlock()
-	r.status.at = t
-}
-
-// GetEvaluationTimestamp is when the last evaluation began.
-func (r *anomalyRule) GetEvaluationTimestamp() time.Time {
-	r.status.mu.Lock()
-	defer r.status.mu.Unlock()
-	return r.status.at
-}
-
-// SetDependentRules is not needed: a group's rules run in order.
-func (*anomalyRule) SetDependentRules([]upstream.Rule) {}
-
-// NoDependentRules guarantees nothing.
-func (*anomalyRule) NoDependentRules() bool { return false }
-
-// DependentRules are not known.
-func (*anomalyRule) DependentRules() []upstream.Rule { return nil }
-
-// SetDependencyRules is not needed: a group's rules run in order.
-func (*anomalyRule) SetDependencyRules([]upstream.Rule) {}
-
-// NoDependencyRules guarantees nothing.
-func (*anomalyRule) NoDependencyRules() bool { return false }
-
-// DependencyRules are not known.
-func (*anomalyRule) DependencyRules() []upstream.Rule { return nil }
+// notes says what the rule cannot do as it is.
+func (a *anomalyRule) notes(int64) []string { return nil }

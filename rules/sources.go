@@ -8,137 +8,227 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
 
 	"github.com/chironhq/chiron/internal/upstream"
+	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/rules/lang"
 	"github.com/chironhq/chiron/rules/stream"
 	"github.com/chironhq/chiron/tsdbcache"
 )
 
-// lookups are what a rule needs to get its vectors.
-type lookups struct {
-	db       *tsdbcache.DB // nil: everything is queried
-	lookback time.Duration
-	metrics  *metrics
-}
+// Ways in which an anomaly rule gets its vector.
+const (
+	wayStreamed = "streamed"
+	wayQueried  = "queried"
+)
 
-// source is one of a rule's expressions.
+// source has the frames of one rule from the ring. frame belongs to the
+// group's goroutine, span to anybody.
 type source struct {
-	name     string
+	db        *tsdbcache.DB // nil: everything is queried
+	engine    promql.QueryEngine
+	queryable storage.Queryable
+	lookback  time.Duration
+	metrics   *metrics
+
+	parts []*part
+	limit *part // of the forecast; nil: none
+}
+
+// part is one of a rule's expressions.
+type part struct {
+	name     string // empty for the only one
 	expr     parser.Expr
-	selector *stream.Selector // nil: queried; of the group's loop and, when that has ended, of close
+	selector *stream.Selector // nil: queried, or not asked yet
 }
 
-// frame is what a rule's expressions return at one time, each sorted by labels.
-type frame struct {
-	vectors [][]stream.Sample // in the order of lang.Anomaly.Sources
-	limit   []stream.Sample   // of the forecast
-}
-
-// sourcesOf returns the rule's sources and, when it has one that must be
-// asked, its forecast's limit.
-func sourcesOf(spec *lang.Anomaly) (sources []*source, limit *source) {
-	for _, s := range spec.Sources() {
-		sources = append(sources, &source{name: s.Name, expr: s.Expr})
+func newSource(spec *lang.Anomaly, o Options, m *metrics) *source {
+	s := &source{db: o.DB, engine: o.Engine, queryable: o.Queryable, lookback: o.Lookback, metrics: m}
+	for _, from := range spec.Sources() {
+		p := &part{expr: from.Expr}
+		if spec.Inputs != nil || spec.Ratio != nil {
+			p.name = from.Name
+		}
+		s.parts = append(s.parts, p)
 	}
 	if f := spec.Forecast; f != nil && f.Limit != nil {
-		limit = &source{name: "limit", expr: f.Limit}
+		s.limit = &part{name: "limit", expr: f.Limit}
 	}
-	return sources, limit
+	return s
+}
+
+func (p *part) wrap(err error) error {
+	if err == nil || p.name == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", p.name, err)
 }
 
 // frame has the values of all expressions at a time.
-func (r *anomalyRule) frame(ctx context.Context, at time.Time, query upstream.RuleQueryFunc) (f frame, err error) {
-	for _, s := range r.sources {
-		v, err := s.vector(ctx, at, query, r.lookups)
+func (s *source) frame(ctx context.Context, at time.Time, query upstream.RuleQueryFunc) (f eval.Frame, err error) {
+	for _, p := range s.parts {
+		v, err := s.vector(ctx, p, at, query)
 		if err != nil {
-			return f, r.inSource(s, err)
+			return f, p.wrap(err)
 		}
-		f.vectors = append(f.vectors, v)
+		f.Vectors = append(f.Vectors, v)
 	}
-	if r.limit != nil {
-		if f.limit, err = r.limit.vector(ctx, at, query, r.lookups); err != nil {
-			return f, r.inSource(r.limit, err)
-		}
+	if s.limit == nil {
+		return f, nil
 	}
-	return f, nil
+	v, err := s.vector(ctx, s.limit, at, query)
+	if v == nil {
+		v = []eval.Sample{}
+	}
+	f.Limit = v
+	return f, s.limit.wrap(err)
 }
 
-// inSource says which of several expressions an error is about.
-func (r *anomalyRule) inSource(s *source, err error) error {
-	if len(r.sources) == 1 && s == r.sources[0] {
-		return err
+// vector has an expression's value at a time, streamed or queried, in one
+// order, so that which series a limit keeps does not depend on chance.
+func (s *source) vector(ctx context.Context, p *part, at time.Time, query upstream.RuleQueryFunc) (v []eval.Sample, err error) {
+	if number, ok := p.expr.(*parser.NumberLiteral); ok {
+		return []eval.Sample{{V: number.Val}}, nil
 	}
-	return fmt.Errorf("%s: %w", s.name, err)
-}
-
-// vector has the expression's value at a time, streamed or queried.
-func (s *source) vector(ctx context.Context, at time.Time, query upstream.RuleQueryFunc, l lookups) ([]stream.Sample, error) {
-	if number, ok := s.expr.(*parser.NumberLiteral); ok {
-		return []stream.Sample{{V: number.Val}}, nil
-	}
-	if s.selector == nil && l.db != nil {
-		if ok, _ := stream.Explain(s.expr); ok {
-			selector, err := stream.NewSelector(l.db, s.expr, l.lookback)
-			if err != nil {
+	defer func() {
+		slices.SortFunc(v, func(a, b eval.Sample) int { return labels.Compare(a.Labels, b.Labels) })
+	}()
+	if p.selector == nil && s.db != nil {
+		if ok, _ := stream.Explain(p.expr); ok {
+			if p.selector, err = stream.NewSelector(s.db, p.expr, s.lookback); err != nil {
 				return nil, err
 			}
-			s.selector = selector
 		}
 	}
-	if s.selector != nil {
-		l.metrics.evaluations.WithLabelValues(wayStreamed).Inc()
-		v, err := s.selector.Vector(ctx, at.UnixMilli())
-		sortSamples(v)
+	if p.selector != nil {
+		s.metrics.evaluations.WithLabelValues(wayStreamed).Inc()
+		tmp, err := p.selector.Vector(ctx, at.UnixMilli())
+		for _, x := range tmp {
+			v = append(v, eval.Sample{Labels: x.Labels, V: x.V})
+		}
 		return v, err
 	}
-	l.metrics.evaluations.WithLabelValues(wayQueried).Inc()
-	v, err := query(ctx, s.expr.String(), at)
+	s.metrics.evaluations.WithLabelValues(wayQueried).Inc()
+	found, err := query(ctx, p.expr.String(), at)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]stream.Sample, 0, len(v))
-	for _, s := range v {
-		if s.H != nil {
-			return nil, fmt.Errorf("%s: %w", s.Metric, stream.ErrHistogram)
-		}
-		out = append(out, stream.Sample{Labels: s.Metric, V: s.F})
+	v = make([]eval.Sample, len(found))
+	for i, x := range found {
+		v[i] = eval.Sample{Labels: x.Metric, V: x.F, Histogram: x.H != nil}
 	}
-	sortSamples(out)
+	return v, nil
+}
+
+// Bounds of one query of a span.
+const (
+	spanSlots  = 200       // most slots
+	spanPoints = 1_000_000 // most points, as far as the query before tells
+)
+
+// span calls f with the frame of every slot from one time to another,
+// milliseconds, those without any series included. Limits of forecasts are
+// left out: nothing is learned of them. f must not keep the frame.
+func (s *source) span(ctx context.Context, from, to, interval int64, f func(t int64, frame eval.Frame) error) error {
+	slots := int64(1) // the first query tells how wide the others will be
+	for from <= to {
+		end := min(from+(slots-1)*interval, to)
+		ms := make([]promql.Matrix, len(s.parts))
+		width := int64(1)
+		for i, p := range s.parts {
+			m, err := s.matrix(ctx, p.expr, from, end, interval)
+			if err != nil {
+				return p.wrap(err)
+			}
+			ms[i] = m
+			width += int64(len(m))
+		}
+		if err := play(ctx, ms, from, end, interval, f); err != nil {
+			return err
+		}
+		from = end + interval
+		slots = min(max(spanPoints/width, 1), spanSlots)
+	}
+	return nil
+}
+
+// play goes through matrices slot by slot. It takes their points off.
+func play(ctx context.Context, ms []promql.Matrix, from, to, interval int64, f func(t int64, frame eval.Frame) error) error {
+	frame := eval.Frame{Vectors: make([][]eval.Sample, len(ms))}
+	for t := from; t <= to; t += interval {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for k, m := range ms {
+			v := frame.Vectors[k][:0]
+			for i := range m {
+				switch x := &m[i]; {
+				case len(x.Floats) > 0 && x.Floats[0].T == t:
+					v = append(v, eval.Sample{Labels: x.Metric, V: x.Floats[0].F})
+					x.Floats = x.Floats[1:]
+				case len(x.Histograms) > 0 && x.Histograms[0].T == t:
+					v = append(v, eval.Sample{Labels: x.Metric, Histogram: true})
+					x.Histograms = x.Histograms[1:]
+				}
+			}
+			frame.Vectors[k] = v
+		}
+		if err := f(t, frame); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// matrix is a range query, its series in the order of labels.
+func (s *source) matrix(ctx context.Context, expr parser.Expr, from, to, interval int64) (promql.Matrix, error) {
+	q, err := s.engine.NewRangeQuery(ctx, s.queryable, nil, expr.String(), time.UnixMilli(from), time.UnixMilli(to), time.Duration(interval)*time.Millisecond)
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	m, err := q.Exec(ctx).Matrix()
+	if err != nil {
+		return nil, err
+	}
+	out := make(promql.Matrix, len(m)) // m is valid until Close
+	for i, x := range m {
+		out[i] = promql.Series{Metric: x.Metric, Floats: slices.Clone(x.Floats)}
+		for _, h := range x.Histograms {
+			out[i].Histograms = append(out[i].Histograms, promql.HPoint{T: h.T})
+		}
+	}
+	slices.SortFunc(out, func(a, b promql.Series) int { return labels.Compare(a.Metric, b.Metric) })
 	return out, nil
 }
 
-// sortSamples gives a vector one order, so that which series a limit keeps
-// does not depend on chance.
-func sortSamples(v []stream.Sample) {
-	slices.SortFunc(v, func(a, b stream.Sample) int { return labels.Compare(a.Labels, b.Labels) })
-}
-
-// close gives the taps back, when no evaluation can come any more.
-func (r *anomalyRule) close() {
-	for _, s := range append(slices.Clone(r.sources), r.limit) {
-		if s != nil && s.selector != nil {
-			s.selector.Close()
-			s.selector = nil
+// close gives the taps back.
+func (s *source) close() {
+	for _, p := range append(slices.Clone(s.parts), s.limit) {
+		if p != nil && p.selector != nil {
+			p.selector.Close()
+			p.selector = nil
 		}
 	}
 }
 
 // strategy says how the rule gets its vectors, and why.
-func (r *anomalyRule) strategy() string {
-	var parts []string
-	for _, s := range r.sources {
+func (s *source) strategy() string {
+	var out []string
+	for _, p := range s.parts {
 		way := wayQueried
-		streamed, reason := stream.Explain(s.expr)
-		if streamed && r.lookups.db != nil {
+		streamed, reason := stream.Explain(p.expr)
+		if streamed && s.db != nil {
 			way = wayStreamed
 		}
-		part := way + ": " + reason
-		if len(r.sources) > 1 {
-			part = s.name + " " + part
+		text := way + ": " + reason
+		if p.name != "" {
+			text = p.name + " " + text
 		}
-		parts = append(parts, part)
+		out = append(out, text)
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(out, ", ")
 }

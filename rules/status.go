@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 
 	"github.com/chironhq/chiron/internal/upstream"
+	"github.com/chironhq/chiron/rules/detect"
+	"github.com/chironhq/chiron/rules/eval"
 )
 
 // Kind tells the kinds of rules apart.
@@ -39,21 +41,15 @@ type RuleStatus struct {
 	Alerts              []*upstream.RuleAlert
 	Model, Strategy     string         // of an anomaly rule
 	Models              map[string]int // by state, of an anomaly rule
-	Choices             []Choice       // of auto, at most maxChoices of them
+	Choices             []eval.Choice  // of auto, at most maxChoices of them
+	Warnings            []string       // of an anomaly rule: what it passes over or cannot know
+	Bytes               int64          // that its models hold
+	CatchingUp          bool           // its models learn what they have missed
 	Health              string
 	LastError           string
 	EvaluationTime      time.Duration
 	LastEvaluation      time.Time
 }
-
-// Choice is what auto has chosen for one series, and why.
-type Choice struct {
-	Labels labels.Labels
-	Text   string
-}
-
-// maxChoices bounds what one answer says of a rule over many series.
-const maxChoices = 100
 
 // Groups returns a snapshot of all groups in the order of their files.
 func (m *Manager) Groups() []GroupStatus {
@@ -81,8 +77,14 @@ func status(r upstream.Rule, spec rulefmt.Rule) RuleStatus {
 	}
 	switch r := r.(type) {
 	case *anomalyRule:
-		s.Kind, s.Model, s.Strategy, s.Models = KindAnomaly, r.spec.Model.String(), r.strategy(), r.states()
-		s.Choices = r.choices()
+		s.Kind, s.Model, s.Strategy = KindAnomaly, r.spec.Model.String(), r.source.strategy()
+		report := r.report.Load()
+		s.Models, s.Choices, s.Warnings, s.Bytes, s.CatchingUp = map[string]int{}, report.choices, report.warnings(), report.held, report.catchingUp
+		for stage, n := range report.stages {
+			if n > 0 {
+				s.Models[detect.State(stage).String()] = n
+			}
+		}
 	case *upstream.AlertingRule:
 		s.Kind, s.Annotations = KindAlerting, r.Annotations()
 		s.For, s.KeepFiringFor = time.Duration(spec.For), time.Duration(spec.KeepFiringFor)

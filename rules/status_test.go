@@ -3,7 +3,6 @@ package rules
 import (
 	"context"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,32 +13,6 @@ import (
 
 	"github.com/chironhq/chiron/rules/lang"
 )
-
-// A scrape, the API and the saver must not wait for a rule's query, which may
-// take as long as the engine allows.
-func TestStatusDoesNotWaitForAQuery(t *testing.T) {
-	file, problems := lang.Load("a.yaml", []byte("groups: [{name: g, rules: [{anomaly: A, expr: 'rate(x[1m])', model: zscore, direction: both}]}]"))
-	if problems.HasErrors() {
-		t.Fatal(problems)
-	}
-	r, err := newAnomalyRule("g", file.Groups[0].Expand()[0].Anomaly, lookups{metrics: newMetrics(nil, nil)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked := false
-	query := func(context.Context, string, time.Time) (promql.Vector, error) {
-		asked = true
-		if !r.mu.TryLock() {
-			t.Error("locked while its query runs")
-		} else {
-			r.mu.Unlock()
-		}
-		return promql.Vector{{F: 1}}, nil
-	}
-	if _, err := r.Eval(t.Context(), 0, time.Unix(1000, 0), query, nil, 0); err != nil || !asked {
-		t.Fatalf("asked %v, %v", asked, err)
-	}
-}
 
 // A manager that never had good files must leave what an earlier one saved.
 func TestModelsAreNotSavedOverBeforeTheFirstUpdate(t *testing.T) {
@@ -56,17 +29,8 @@ func TestModelsAreNotSavedOverBeforeTheFirstUpdate(t *testing.T) {
 	if err := m.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(m.stateFile()); !os.IsNotExist(err) {
-		t.Errorf("an empty file of models was written: %v", err)
-	}
-	if _, err := m.Update(w.files(), Settings{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := m.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(m.stateFile()); err != nil {
-		t.Error(err)
+	if owners, err := m.store.Owners(); err != nil || len(owners) != 0 {
+		t.Errorf("owners %v, %v", owners, err)
 	}
 }
 
@@ -77,10 +41,8 @@ func TestStatusTellsWhatAutoChose(t *testing.T) {
 		t.Fatal(problems)
 	}
 	for i, want := range []string{`{job="a"} zscore: `, ""} {
-		r, err := newAnomalyRule("g", file.Groups[0].Expand()[i].Anomaly, lookups{metrics: newMetrics(nil, nil)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		file.Groups[0].Rules = file.Groups[0].Rules[i:]
+		r := ruleOf(t, file)
 		for k := range 50 {
 			query := func(context.Context, string, time.Time) (promql.Vector, error) {
 				return promql.Vector{{Metric: labels.FromStrings("__name__", "x", "job", "a"), F: float64(k * k % 17)}}, nil
@@ -90,7 +52,7 @@ func TestStatusTellsWhatAutoChose(t *testing.T) {
 			}
 		}
 		got := ""
-		for _, c := range r.choices() {
+		for _, c := range r.report.Load().choices {
 			got += c.Labels.String() + " " + c.Text
 		}
 		if !strings.HasPrefix(got, want) || want == "" && got != "" {

@@ -3,8 +3,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/chironhq/chiron/rules"
-	"github.com/chironhq/chiron/rules/detect"
+	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/rules/lang"
 )
 
@@ -22,7 +21,7 @@ func runModel(model string, p *points) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	line, err := rules.NewLine(expr, p.Columns, detect.ScorerConfig{})
+	line, err := eval.NewColumns(expr, lang.Both, p.Columns)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", model, err)
 	}

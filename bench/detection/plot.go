@@ -11,8 +11,7 @@ import (
 
 	"github.com/chironhq/chiron/bench/detection/corpus"
 	"github.com/chironhq/chiron/bench/detection/nab"
-	"github.com/chironhq/chiron/rules"
-	"github.com/chironhq/chiron/rules/detect"
+	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/rules/lang"
 )
 
@@ -97,7 +96,7 @@ func drawn(o plotOptions, e *corpus.Entity) (*picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	line, err := rules.NewLine(expr, e.Columns, detect.ScorerConfig{})
+	line, err := eval.NewColumns(expr, lang.Both, e.Columns)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.model, err)
 	}

@@ -12,8 +12,7 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 
-	"github.com/chironhq/chiron/rules"
-	"github.com/chironhq/chiron/rules/detect"
+	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/rules/lang"
 )
 
@@ -31,25 +30,22 @@ func scoreCommand(app *kingpin.Application) (string, command) {
 		if err != nil {
 			return fmt.Errorf("--model: %w", err)
 		}
-		d, err := detect.ParseDirection(*direction)
-		if err != nil {
-			return err
-		}
-		return score(e.stdin, e.stdout, *learning, func(columns int) (*rules.Line, error) {
-			l, err := rules.NewLine(model, columns, detect.ScorerConfig{Direction: d})
+		d := map[string]lang.Direction{"both": lang.Both, "above": lang.Above, "below": lang.Below}[*direction]
+		return score(e.stdin, e.stdout, *learning, func(columns int) (*eval.Columns, error) {
+			c, err := eval.NewColumns(model, d, columns)
 			if err != nil {
 				return nil, fmt.Errorf("--model: %w", err)
 			}
-			return l, nil
+			return c, nil
 		})
 	}
 }
 
 // score answers every line of in before it reads the next one.
-func score(in io.Reader, out io.Writer, learning float64, start func(columns int) (*rules.Line, error)) error {
+func score(in io.Reader, out io.Writer, learning float64, start func(columns int) (*eval.Columns, error)) error {
 	lines, w := bufio.NewScanner(in), bufio.NewWriter(out)
 	lines.Buffer(make([]byte, 64<<10), 1<<20)
-	var line *rules.Line
+	var line *eval.Columns
 	var values []float64
 	for n := 1; lines.Scan(); n++ {
 		fields := strings.Fields(lines.Text())

@@ -55,6 +55,12 @@ type Rule struct {
 	Model    string
 	Models   map[string]int
 	Strategy string
+	// Warnings say what an anomaly rule passes over or cannot know.
+	Warnings []string
+	// ModelBytes is the memory that an anomaly rule's models hold.
+	ModelBytes int64
+	// CatchingUp tells that an anomaly rule's models learn what they missed.
+	CatchingUp bool
 	// Choices say what auto has chosen for its series, the first hundred.
 	Choices []Choice
 

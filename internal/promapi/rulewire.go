@@ -53,14 +53,18 @@ type wireAlertingRule struct {
 }
 
 type wireAnomalyRule struct {
-	Name     string            `json:"name"`
-	Query    string            `json:"query"`
-	Model    string            `json:"model"`
-	Models   map[string]int    `json:"models,omitempty"`
-	Strategy string            `json:"strategy,omitempty"`
-	Choices  []Choice          `json:"choices,omitempty"`
-	Labels   labels.Labels     `json:"labels"`
-	Alert    *wireAlertingRule `json:"alert,omitempty"`
+	Name     string         `json:"name"`
+	Query    string         `json:"query"`
+	Model    string         `json:"model"`
+	Models   map[string]int `json:"models,omitempty"`
+	Strategy string         `json:"strategy,omitempty"`
+	Choices  []Choice       `json:"choices,omitempty"`
+	Warnings []string       `json:"warnings,omitempty"`
+	// ModelBytes is the memory that the rule's models hold.
+	ModelBytes int64             `json:"modelBytes,omitempty"`
+	CatchingUp bool              `json:"catchingUp,omitempty"`
+	Labels     labels.Labels     `json:"labels"`
+	Alert      *wireAlertingRule `json:"alert,omitempty"`
 	wireHealth
 }
 
@@ -111,6 +115,7 @@ func (f ruleFilter) wireAlerting(r Rule, name, query string) wireAlertingRule {
 func (f ruleFilter) wireAnomaly(r Rule) wireAnomalyRule {
 	w := wireAnomalyRule{
 		Name: r.Name, Query: r.Query, Model: r.Model, Models: r.Models, Strategy: r.Strategy, Choices: r.Choices,
+		Warnings: r.Warnings, ModelBytes: r.ModelBytes, CatchingUp: r.CatchingUp,
 		Labels: r.Labels, wireHealth: health(r, "anomaly"),
 	}
 	if r.AlertName != "" {

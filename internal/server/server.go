@@ -281,6 +281,9 @@ func (s *server) close() error {
 	if s.remediation != nil {
 		errs = append(errs, s.remediation.Close())
 	}
+	if s.rules != nil {
+		errs = append(errs, s.rules.Close())
+	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())
 	}

@@ -158,3 +158,6 @@ func (e *RuleEnvironment) Forget(g *RuleGroup) {
 		v.DeleteLabelValues(key)
 	}
 }
+
+// RuleGroupKey is how the metrics of groups name one.
+func RuleGroupKey(file, name string) string { return rules.GroupKey(file, name) }

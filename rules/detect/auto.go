@@ -79,6 +79,14 @@ func (m *Auto) Choice() string {
 	return what + ": " + m.reason
 }
 
+// Chosen is the name of the model that it has chosen; its own until then.
+func (m *Auto) Chosen() string {
+	if m.model == nil {
+		return m.Name()
+	}
+	return m.model.Name()
+}
+
 // State is Learning until there is a choice that is ready.
 func (m *Auto) State() State {
 	switch {

@@ -130,6 +130,7 @@ const (
 	MetricForecast     = "anomaly_forecast"
 	MetricTimeToLimit  = "anomaly_time_to_limit_seconds"
 	MetricContribution = "anomaly_contribution"
+	MetricInfo         = "anomaly_model_info"
 )
 
 // Metrics returns the names of the series that the set stands for.

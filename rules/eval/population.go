@@ -1,0 +1,167 @@
+package eval
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// begin follows a new series; nil when the rule has as many as it may. ls are
+// those of a sample, and r.buf is the series' key.
+func (r *Rule) begin(st *stepping, ls labels.Labels) (*Series, error) {
+	key := string(r.buf)
+	if d, ended := r.gone[key]; ended && st.t <= d.until && !st.emit {
+		return nil, nil // it began and ended before what is known of the others
+	}
+	switch {
+	case r.population(st) >= r.spec.Limit && !r.makeRoom(st):
+		st.out.Changes.OverLimit++
+		return nil, nil
+	case !r.fits(st):
+		st.out.Changes.OverMemory++
+		return nil, nil
+	}
+	r.b.Reset(ls)
+	if r.spec.Inputs != nil {
+		r.b.Keep(r.join...)
+	} else {
+		r.b.Del(labels.MetricName)
+	}
+	s, adopted, err := r.start(st, key, r.b.Labels())
+	if err != nil {
+		return nil, err
+	}
+	st.out.Changes.Adopted = st.out.Changes.Adopted || adopted
+	s.born, s.seen = st.t, st.t
+	r.keep(s)
+	r.scratch.began = append(r.scratch.began, s)
+	return s, nil
+}
+
+func (r *Rule) keep(s *Series) {
+	r.series[s.key] = s
+	r.measure(s)
+}
+
+func (r *Rule) drop(s *Series) {
+	delete(r.series, s.key)
+	r.held -= s.held
+	r.charged -= max(s.held, r.grown)
+	s.held = 0
+}
+
+// population is how many series the rule had at the time of the step: while
+// what was lost is learned again, some that are known began later, and some
+// that were there have ended since.
+func (r *Rule) population(st *stepping) int {
+	if st.emit || st.t > r.loaded {
+		return len(r.series)
+	}
+	n := 0
+	for _, s := range r.series {
+		if s.born <= st.t {
+			n++
+		}
+	}
+	for _, d := range r.gone {
+		if d.born <= st.t && st.t <= d.until {
+			n++
+		}
+	}
+	return n
+}
+
+// makeRoom drops the series that has gone longest, if any has gone.
+func (r *Rule) makeRoom(st *stepping) bool {
+	if !st.looked {
+		st.looked = true
+		for _, s := range r.series {
+			if s.mark != r.mark && s.seen < r.before && st.t > r.loaded {
+				st.spare = append(st.spare, s)
+			}
+		}
+		slices.SortFunc(st.spare, func(a, b *Series) int {
+			return cmp.Or(cmp.Compare(b.seen, a.seen), cmp.Compare(b.key, a.key))
+		})
+	}
+	if len(st.spare) == 0 {
+		return false
+	}
+	s := st.spare[len(st.spare)-1]
+	st.spare = st.spare[:len(st.spare)-1]
+	r.drop(s)
+	r.scratch.ended = append(r.scratch.ended, s)
+	return true
+}
+
+// forget drops series that have gone for long.
+func (r *Rule) forget(st *stepping) {
+	for _, s := range r.scratch.present {
+		s.seen = max(s.seen, st.t)
+	}
+	for _, s := range r.series {
+		if st.t-s.seen > forgetAfter {
+			r.drop(s)
+			r.scratch.ended = append(r.scratch.ended, s)
+		}
+	}
+	if st.t > r.loaded {
+		r.gone = nil
+	}
+}
+
+// start makes a series, with the learned state of its cohort when it has one.
+func (r *Rule) start(st *stepping, key string, ls labels.Labels) (s *Series, adopted bool, err error) {
+	s, err = r.make(key, ls)
+	if err != nil || len(r.spec.Cohort) == 0 || r.group != nil {
+		return s, false, err
+	}
+	if st.cohorts == nil {
+		st.cohorts = r.cohorts()
+	}
+	from := st.cohorts[r.cohortOf(ls)]
+	if from == nil {
+		return s, false, nil
+	}
+	if s.vector != nil {
+		err = s.vector.StartFrom(from.vector)
+	} else {
+		err = s.scorer.StartFrom(from.scorer)
+	}
+	if err != nil { // it learns by itself
+		s, err = r.make(key, ls)
+		return s, false, err
+	}
+	return s, true, nil
+}
+
+// cohorts finds in each cohort the series that has learned for longest; of
+// several ones the first by labels.
+func (r *Rule) cohorts() map[string]*Series {
+	out := map[string]*Series{}
+	for _, s := range r.series {
+		cohort := r.cohortOf(s.labels)
+		best, n := out[cohort], s.learned()
+		if n == 0 {
+			continue
+		}
+		if best == nil || n > best.learned() || n == best.learned() && labels.Compare(s.labels, best.labels) < 0 {
+			out[cohort] = s
+		}
+	}
+	return out
+}
+
+func (r *Rule) cohortOf(ls labels.Labels) string {
+	r.b.Reset(ls)
+	return string(r.b.Keep(r.spec.Cohort...).Labels().Bytes(nil))
+}
+
+// learned is for how many milliseconds the series' model has learned.
+func (s *Series) learned() int64 {
+	if s.vector != nil {
+		return s.vector.Learned()
+	}
+	return s.scorer.Learned()
+}

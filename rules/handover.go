@@ -1,0 +1,115 @@
+package rules
+
+import (
+	"fmt"
+
+	"github.com/chironhq/chiron/rules/eval"
+	"github.com/chironhq/chiron/rules/modelstore"
+)
+
+// handOver gives the rules of new groups what rules of groups that have
+// stopped, or rules that have gone, have learned. It returns by rule what
+// learns anew although something had been learned, and why.
+func (m *Manager) handOver(begin, stopped, kept []*group) map[*anomalyRule]string {
+	var news, olds []*anomalyRule
+	var newOwners, oldOwners []*modelstore.Owner
+	for _, g := range begin {
+		for _, a := range g.anomalies {
+			news, newOwners = append(news, a), append(newOwners, &a.owner)
+		}
+	}
+	for _, g := range stopped {
+		for _, a := range g.anomalies {
+			olds, oldOwners = append(olds, a), append(oldOwners, &a.owner)
+		}
+	}
+	orphans, err := m.orphans(append(kept, stopped...))
+	if err != nil {
+		m.o.Logger.Error("saved models cannot be listed; rules learn from the ring", "err", err)
+	}
+	for i := range orphans {
+		oldOwners = append(oldOwners, &orphans[i])
+	}
+	h := newHeirs(newOwners, oldOwners)
+	h.remaining(0, len(olds)) // what has just run is newer than what was saved
+	h.remaining(len(olds), len(oldOwners))
+	anew := map[*anomalyRule]string{}
+	for i, a := range news {
+		why, err := "", error(nil)
+		switch j := h.heir[i]; {
+		case j < 0:
+			why = h.why(i)
+			err = a.learnAll()
+		case j < len(olds):
+			why, err = a.inherit(olds[j])
+		default:
+			a.id.Store(oldOwners[j].ID)
+			a.owner.Mark = oldOwners[j].Mark
+			a.behind = newCatchUp(nil, 0, true)
+		}
+		if err != nil { // a model that could be built once cannot be built again
+			why = err.Error()
+		}
+		if why != "" {
+			anew[a] = why
+		}
+	}
+	return anew
+}
+
+// learnAll lets a second set of models learn what the ring holds.
+func (a *anomalyRule) learnAll() error {
+	models, err := eval.New(a.spec)
+	if err != nil {
+		return err
+	}
+	a.behind = newCatchUp(models, 0, false)
+	return nil
+}
+
+// inherit takes over from a rule whose group has stopped, which has nothing
+// afterwards. It says what of it learns anew.
+func (a *anomalyRule) inherit(o *anomalyRule) (anew string, err error) {
+	models, behind := o.models, o.behind
+	if behind != nil {
+		if x := behind.offered.Load(); x != nil && x.upTo == 0 {
+			models = x.models // they came too late for a slot
+		}
+		behind = newCatchUp(behind.models, behind.next, behind.load)
+	}
+	refused := 0
+	if a.text != o.text {
+		var reason error
+		if models, refused, reason, err = models.CopyAs(a.spec); err != nil {
+			return "", err
+		}
+		if refused > 0 {
+			anew = fmt.Sprintf("%d of its series, the last one because: %v", refused, reason)
+		}
+		if behind != nil && behind.models != nil {
+			if behind.models, _, _, err = behind.models.CopyAs(a.spec); err != nil {
+				return "", err
+			}
+		}
+	}
+	a.id.Store(o.id.Load())
+	a.owner.Mark = o.owner.Mark
+	a.use(models)
+	if a.text == o.text {
+		a.saving = o.saving
+	}
+	a.behind = behind
+	switch {
+	case behind != nil:
+	case models.Now() == 0: // it has never been evaluated
+		err = a.learnAll()
+	case refused > 0: // what was refused learns from the ring, the others pass over it
+		copied, _, _, err := models.CopyAs(a.spec)
+		if err != nil {
+			return anew, err
+		}
+		a.behind = newCatchUp(copied, 0, false)
+	}
+	o.models, o.behind = nil, nil
+	return anew, err
+}
