@@ -46,6 +46,7 @@ var forbidden = []struct{ from, to, why string }{
 	{"remediation/kube", module + "/remediation", "a part never imports its root"},
 	{"remediation/sim", module + "/remediation", "a part never imports its root"},
 	{"internal/diag", module + "/...", "a leaf that everybody may share"},
+	{"internal/promql", module + "/...", "range queries over any store, as Prometheus's engine answers them"},
 	{"internal/config", module + "/internal/upstream", "configuration is checked without building anything"},
 }
 
@@ -62,6 +63,7 @@ var doors = []struct {
 	{"github.com/prometheus/prometheus/web/...", []string{"internal/upstream"}, "one door to heavy packages"},
 	{"github.com/prometheus/prometheus/config", []string{"internal/upstream"}, "one door to heavy packages"},
 	{"github.com/prometheus/prometheus/tsdb", []string{"internal/upstream", "bench"}, "one door to heavy packages"},
+	{module + "/internal/promql", []string{"internal/upstream", "internal/server"}, "built with the engine it stands before, by upstream.NewQueryEngine"},
 	{"go.etcd.io/bbolt", []string{"remediation", "rules/modelstore"}, "one store of runs, one of models"},
 }
 

@@ -44,12 +44,13 @@ type RemoteWrite struct {
 	YAML     []byte // HTTP client settings in Prometheus's form (basic_auth, authorization, tls_config, headers ...)
 }
 
-// Query bounds what one query may use.
+// Query bounds what one query may use, and how it is evaluated.
 type Query struct {
 	Timeout       time.Duration
 	MaxSamples    int
 	MaxConcurrent int
 	Lookback      time.Duration
+	RangeShortWay bool // common range queries are evaluated series by series; false: by Prometheus's engine alone
 }
 
 // Self is Chiron's watch over itself: its own metrics as ordinary series.
@@ -92,7 +93,7 @@ func (w Webhook) Authenticates() bool { return len(w.BearerTokens)+len(w.BearerT
 func Default() *Config {
 	return &Config{
 		Global: Global{EvaluationInterval: time.Minute},
-		Query:  Query{Timeout: 2 * time.Minute, MaxSamples: 50_000_000, MaxConcurrent: 20, Lookback: 5 * time.Minute},
+		Query:  Query{Timeout: 2 * time.Minute, MaxSamples: 50_000_000, MaxConcurrent: 20, Lookback: 5 * time.Minute, RangeShortWay: true},
 		Self:   Self{Interval: 15 * time.Second},
 	}
 }

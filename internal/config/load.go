@@ -111,6 +111,7 @@ func (r reader) query(n *yaml.Node, c *Query) {
 		"max_samples":     func(_, v *yaml.Node) { c.MaxSamples = r.count(v, "max_samples") },
 		"max_concurrency": func(_, v *yaml.Node) { c.MaxConcurrent = r.count(v, "max_concurrency") },
 		"lookback_delta":  func(_, v *yaml.Node) { c.Lookback = r.Duration(v, "lookback_delta") },
+		"range_short_way": func(_, v *yaml.Node) { c.RangeShortWay = r.Bool(v, "range_short_way") },
 	})
 }
 

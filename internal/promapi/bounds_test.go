@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 	"go.uber.org/goleak"
 
+	"github.com/chironhq/chiron/internal/promql"
 	"github.com/chironhq/chiron/internal/upstream"
 )
 
@@ -49,7 +50,7 @@ func newSlowBed(t *testing.T, e upstream.EngineOptions, r prometheus.Registerer)
 	return newBed(t, func(o *Options) { o.Store, o.Engine, o.Registerer = store, engine, r }), store
 }
 
-func newEngine(t *testing.T, e upstream.EngineOptions) *upstream.Engine {
+func newEngine(t *testing.T, e upstream.EngineOptions) *promql.Engine {
 	t.Helper()
 	engine, err := upstream.NewQueryEngine(e)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/tsdbutil"
 
+	"github.com/chironhq/chiron/internal/promql"
 	"github.com/chironhq/chiron/internal/upstream"
 )
 
@@ -30,7 +31,7 @@ const base = 1767225600
 // bed is the API over a store, mounted as the server mounts it.
 type bed struct {
 	store  testStore
-	engine *upstream.Engine
+	engine *promql.Engine
 	router http.Handler
 }
 

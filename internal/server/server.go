@@ -31,6 +31,7 @@ import (
 
 	"github.com/chironhq/chiron/internal/config"
 	"github.com/chironhq/chiron/internal/promapi"
+	"github.com/chironhq/chiron/internal/promql"
 	"github.com/chironhq/chiron/internal/upstream"
 	"github.com/chironhq/chiron/receiver"
 	"github.com/chironhq/chiron/remediation"
@@ -65,7 +66,7 @@ type server struct {
 	start  time.Time
 
 	db          *tsdbcache.DB
-	engine      *upstream.Engine
+	engine      *promql.Engine
 	output      storage.AppendableV2 // the ring, then every remote write
 	notifier    *upstream.Notifier
 	rules       *rules.Manager
@@ -143,7 +144,7 @@ func (s *server) build(cfg *config.Config, life *lifecycle) (err error) {
 	life.start("ring", s.db.Run)
 	s.engine, err = upstream.NewQueryEngine(upstream.EngineOptions{
 		MaxSamples: cfg.Query.MaxSamples, Timeout: cfg.Query.Timeout, Concurrency: cfg.Query.MaxConcurrent,
-		Lookback: cfg.Query.Lookback, ActiveQueryDir: s.o.StoragePath, Parser: lang.PromQL(), Logger: s.logger.With("part", "query"), Registerer: s.reg,
+		Lookback: cfg.Query.Lookback, EngineAlone: !cfg.Query.RangeShortWay, ActiveQueryDir: s.o.StoragePath, Parser: lang.PromQL(), Logger: s.logger.With("part", "query"), Registerer: s.reg,
 	})
 	if err != nil {
 		return err

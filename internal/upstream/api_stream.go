@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -10,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/prometheus/promql"
+
+	shortway "github.com/chironhq/chiron/internal/promql"
 )
 
 // A codec of the stock API has to return an answer as one slice, which for a
@@ -23,8 +24,6 @@ type stream struct {
 	matrix promql.Matrix // what the answer lacks; nil: nothing
 }
 
-type streamKey struct{}
-
 // streamed lets the queries of a handler go around the codec, but for those
 // whose result the stock API cuts to a limit, or whose answer it compresses.
 func streamed(next http.HandlerFunc) http.HandlerFunc {
@@ -35,19 +34,8 @@ func streamed(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		s := &stream{ResponseWriter: w}
-		next(s, r.WithContext(context.WithValue(r.Context(), streamKey{}, s)))
+		next(s, r.WithContext(shortway.WithSink(r.Context(), func(m promql.Matrix) { s.matrix = m })))
 	}
-}
-
-// leave hands a result to the stream of the request that ctx belongs to. It
-// returns what the API is to see of it.
-func leave(ctx context.Context, m promql.Matrix) promql.Matrix {
-	s, ok := ctx.Value(streamKey{}).(*stream)
-	if !ok || len(m) == 0 {
-		return m
-	}
-	s.matrix = m
-	return promql.Matrix{}
 }
 
 // Write passes on p, with the matrix in it.

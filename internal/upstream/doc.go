@@ -3,9 +3,10 @@
 // constructor stands in one file, which documents the arguments of the pinned
 // version once, so that an upgrade of Prometheus touches these files only.
 //
-// Two things here are more than a door, both held to the stock ones by property
-// tests: the short way of common range queries (engine_range.go and the files
-// beside it) and the JSON of their answers (api_json.go, api_stream.go).
+// One thing here is more than a door, held to the stock one by property tests:
+// the JSON of the answers to queries (api_json.go, api_stream.go). The short way
+// of common range queries is internal/promql; NewQueryEngine puts it before the
+// engine.
 //
 // It promises small option structs with usable zero values and errors that
 // callers can branch on without importing Prometheus. It knows nothing of the

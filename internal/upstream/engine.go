@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	shortway "github.com/chironhq/chiron/internal/promql"
 )
 
 // Defaults of the engine, the same as Prometheus's own.
@@ -35,11 +38,14 @@ type EngineOptions struct {
 	// Lookback is how long an instant selector looks back for a sample.
 	// 0: 5 minutes.
 	Lookback time.Duration
+	// EngineAlone has NewQueryEngine evaluate nothing the short way.
+	EngineAlone bool
 	// Parser reads the queries. nil: NewParser().
 	Parser parser.Parser
 	// Logger receives what an operator can act on. nil: slog.Default.
 	Logger *slog.Logger
-	// Registerer receives the prometheus_engine_* metrics. nil: none.
+	// Registerer receives the prometheus_engine_* metrics, and
+	// chiron_query_range_total of NewQueryEngine. nil: none.
 	Registerer prometheus.Registerer
 }
 
@@ -47,6 +53,18 @@ type EngineOptions struct {
 // all of them accept the same language: Prometheus's with its default features.
 func NewParser() parser.Parser {
 	return parser.NewParser(parser.Options{})
+}
+
+// NewQueryEngine returns the engine with the short way of range queries before
+// it, both under the same limits. The caller closes it.
+func NewQueryEngine(o EngineOptions) (*shortway.Engine, error) {
+	engine, err := NewEngine(o)
+	if err != nil {
+		return nil, err
+	}
+	return shortway.New(engine, shortway.Options{
+		MaxSamples: cmp.Or(o.MaxSamples, DefaultQueryMaxSamples), EngineAlone: o.EngineAlone, Registerer: o.Registerer,
+	})
 }
 
 // NewEngine returns Prometheus's PromQL engine with the @ modifier and negative

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
+
+	shortway "github.com/chironhq/chiron/internal/promql"
 )
 
 // newQueryTracker limits how many queries run at once: with a folder through
@@ -37,17 +39,9 @@ type queue struct {
 	timeout time.Duration
 }
 
-// queryText is the context's key for the text of a query that the engine runs
-// without knowing it.
-type queryText struct{}
-
-func withQueryText(ctx context.Context, text string) context.Context {
-	return context.WithValue(ctx, queryText{}, text)
-}
-
 // Insert waits for a turn.
 func (q queue) Insert(ctx context.Context, query string) (int, error) {
-	if text, ok := ctx.Value(queryText{}).(string); ok {
+	if text, ok := shortway.Text(ctx); ok {
 		query = text
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.timeout)

@@ -1,4 +1,4 @@
-package promapi
+package promql_test
 
 import (
 	"context"
@@ -112,7 +112,7 @@ func drawQuery(t *rapid.T) string {
 	return text
 }
 
-func drawSamples(t *rapid.T, store testStore) {
+func drawSamples(t *rapid.T, store *tsdbcache.DB) {
 	special := []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.Copysign(0, -1), math.MaxFloat64, math.Float64frombits(value.StaleNaN), 0.1}
 	n := rapid.IntRange(1, 8).Draw(t, "series")
 	for i := range n {

@@ -1,10 +1,12 @@
-package upstream
+package promql
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
@@ -23,20 +25,35 @@ import (
 // label sets, a query close to its limit of samples) goes the long way.
 type Engine struct {
 	*promql.Engine
-	maxSamples int
+	o       Options
+	queries *prometheus.CounterVec
 }
 
-// NewQueryEngine returns an engine with the short way. The caller closes it.
-func NewQueryEngine(o EngineOptions) (*Engine, error) {
-	engine, err := NewEngine(o)
+// Options configure an Engine.
+type Options struct {
+	// MaxSamples is the limit that the engine was built with; a query that comes
+	// close to it is the engine's. Required.
+	MaxSamples int
+	// EngineAlone switches the short way off.
+	EngineAlone bool
+	// Registerer receives chiron_query_range_total. nil: none.
+	Registerer prometheus.Registerer
+}
+
+// New puts the short way before an engine, which is closed with it.
+func New(engine *promql.Engine, o Options) (*Engine, error) {
+	if o.MaxSamples <= 0 {
+		return nil, fmt.Errorf("cannot evaluate range queries with a limit of %d samples", o.MaxSamples)
+	}
+	queries, err := newQueries(o.Registerer)
 	if err != nil {
 		return nil, err
 	}
-	if o.MaxSamples == 0 {
-		o.MaxSamples = DefaultQueryMaxSamples
-	}
-	return &Engine{engine, o.MaxSamples}, nil
+	return &Engine{engine, o, queries}, nil
 }
+
+// counted counts a query by the way it was evaluated.
+func (e *Engine) counted(w way) { e.queries.WithLabelValues(string(w)).Inc() }
 
 // errLongWay ends the short way without an answer.
 var errLongWay = errors.New("not for the short way")
@@ -47,30 +64,21 @@ func (e *Engine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts pr
 	if err != nil {
 		return nil, err
 	}
-	if opts != nil && (opts.EnablePerStepStats() || opts.UseStartTimestamps() != nil && *opts.UseStartTimestamps()) {
-		return long, nil
+	stmt, parts := e.plan(long, opts)
+	step := interval.Milliseconds()
+	if parts == nil || step <= 0 || end.Before(start) {
+		return engineQuery{long, e}, nil
 	}
-	stmt, ok := long.Statement().(*parser.EvalStmt)
-	if !ok || stmt.Interval <= 0 {
-		return long, nil
-	}
-	p := newPlan(stmt.Expr)
-	if p == nil {
-		return long, nil
-	}
-	r := &rangeQuery{Query: long}
+	r := &rangeQuery{Query: long, engine: e}
 	ev := &rangeEval{
-		queryable: q, stmt: stmt, maxSamples: e.maxSamples,
-		start: start.UnixMilli(), step: interval.Milliseconds(), lookback: stmt.LookbackDelta.Milliseconds(),
-	}
-	if ev.step <= 0 || end.Before(start) {
-		return long, nil
+		queryable: q, stmt: stmt, maxSamples: e.o.MaxSamples,
+		start: start.UnixMilli(), step: step, lookback: stmt.LookbackDelta.Milliseconds(),
 	}
 	ev.steps = int((end.UnixMilli()-ev.start)/ev.step) + 1
 	// NewTestQuery is the engine's way to run something else under its gauges,
 	// its turn in the queue, its timeout and its timers.
 	r.short = e.NewTestQuery(func(ctx context.Context) error {
-		matrix, err := ev.eval(ctx, p)
+		matrix, err := ev.eval(ctx, parts)
 		r.matrix, r.points, r.notes = matrix, ev.points, ev.annos
 		if err == nil {
 			s := r.short.Stats().Samples
@@ -82,9 +90,37 @@ func (e *Engine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts pr
 	return r, nil
 }
 
+// plan returns how to evaluate a query the short way, nil if the engine is to.
+func (e *Engine) plan(q promql.Query, opts promql.QueryOpts) (*parser.EvalStmt, []*part) {
+	if e.o.EngineAlone {
+		return nil, nil
+	}
+	if opts != nil && (opts.EnablePerStepStats() || opts.UseStartTimestamps() != nil && *opts.UseStartTimestamps()) {
+		return nil, nil
+	}
+	stmt, ok := q.Statement().(*parser.EvalStmt)
+	if !ok || stmt.Interval <= 0 {
+		return nil, nil
+	}
+	return stmt, newPlan(stmt.Expr)
+}
+
+// engineQuery is a query that only the engine evaluates.
+type engineQuery struct {
+	promql.Query
+	engine *Engine
+}
+
+// Exec runs the query. It is called once.
+func (q engineQuery) Exec(ctx context.Context) *promql.Result {
+	q.engine.counted(wayEngine)
+	return q.Query.Exec(ctx)
+}
+
 // rangeQuery is a query that has both ways. The embedded one is the long way.
 type rangeQuery struct {
 	promql.Query
+	engine *Engine
 	short  promql.Query
 	failed bool // the short way was not one
 
@@ -95,12 +131,14 @@ type rangeQuery struct {
 
 // Exec runs the query. It is called once.
 func (r *rangeQuery) Exec(ctx context.Context) *promql.Result {
-	res := r.short.Exec(withQueryText(ctx, r.String()))
+	res := r.short.Exec(withText(ctx, r.String()))
 	if errors.Is(res.Err, errLongWay) {
 		r.points.free()
 		r.failed = true
+		r.engine.counted(wayBoth)
 		return r.Query.Exec(ctx)
 	}
+	r.engine.counted(wayShort)
 	if res.Err == nil {
 		res.Value = leave(ctx, r.matrix)
 	}
