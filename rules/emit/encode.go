@@ -10,10 +10,10 @@ import (
 
 // fill appends samples to a batch, one series message a sample: what follows
 // in the queue is in the order of time.
-func fill(b *remotewrite.Batch, samples []sample) {
+func (j *joiner) fill(b *remotewrite.Batch, samples []sample, e external) {
 	for i := range samples {
 		s := &samples[i]
-		bs := remotewrite.BatchSeries{Labels: s.labels, Metadata: s.meta}
+		bs := remotewrite.BatchSeries{Labels: j.join(s.labels, e), Metadata: s.meta}
 		if s.h != nil || s.fh != nil {
 			bs.Histograms = []remotewrite.Histogram{{T: s.t, ST: s.st, Int: s.h, Float: s.fh}}
 		} else {

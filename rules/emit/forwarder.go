@@ -23,6 +23,8 @@ type Forwarder struct {
 	pending pending
 	metrics *metrics
 
+	external atomic.Pointer[external] // what commits from now on get; nil: nothing
+
 	queued chan struct{} // holds a token when the disk queue got something
 
 	// Of the sending goroutine.
@@ -32,7 +34,9 @@ type Forwarder struct {
 
 	oldest atomic.Int64 // time queued of what waits longest in flight, ms; 0 none
 
-	write codec // of the writing goroutine
+	// Of the writing goroutine.
+	write codec
+	join  joiner
 }
 
 // OpenForwarder opens the queue in o.Dir, where an earlier process left it.
@@ -42,7 +46,7 @@ func OpenForwarder(o ForwarderOptions) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Forwarder{o: o, queued: make(chan struct{}, 1)}
+	f := &Forwarder{o: o, queued: make(chan struct{}, 1), fallback: o.Client == nil}
 	f.pending.wake = make(chan struct{}, 1)
 	var lost int64
 	if f.queue, lost, err = openQueue(o.Dir, o.MaxBytes, o.SegmentBytes, o.Logger); err != nil {
@@ -74,7 +78,11 @@ func (f *Forwarder) Close() error {
 
 // enqueue takes over what a commit stored. It never waits.
 func (f *Forwarder) enqueue(batch []sample) {
-	if n := f.pending.put(batch); n > 0 {
+	c := commit{samples: batch}
+	if e := f.external.Load(); e != nil {
+		c.external = *e
+	}
+	if n := f.pending.put(c); n > 0 {
 		f.metrics.drop(dropMemory, n)
 	}
 }
@@ -100,11 +108,11 @@ func (f *Forwarder) runWriter(ctx context.Context) error {
 // flush writes everything pending to the queue.
 func (f *Forwarder) flush() {
 	var b remotewrite.Batch
-	for _, batch := range f.pending.takeAll() {
-		for len(batch) > 0 {
+	for _, c := range f.pending.takeAll() {
+		for batch := c.samples; len(batch) > 0; {
 			n := min(len(batch), f.o.BatchSamples)
 			b.Reset()
-			fill(&b, batch[:n])
+			f.join.fill(&b, batch[:n], c.external)
 			batch = batch[n:]
 			dropped, err := f.queue.append(record{samples: n, queued: f.o.Now().UnixMilli(), body: f.write.encode(remotewrite.V2, &b)})
 			f.metrics.drop(dropOverflow, dropped)

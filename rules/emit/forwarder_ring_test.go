@@ -151,7 +151,7 @@ type near struct {
 
 func newNear(t *testing.T, f *far, o emit.ForwarderOptions) *near {
 	o.Dir, o.Logger = t.TempDir(), quiet
-	if o.Client == nil {
+	if o.Client == nil && o.Fallback == nil {
 		o.Client = client{f, remotewrite.V2}
 	}
 	n := &near{t: t, db: openRing(t), o: o}
@@ -454,7 +454,7 @@ func TestAppendableWithoutForwarderIsTheRing(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for _, o := range []emit.ForwarderOptions{
-		{}, {Dir: t.TempDir()}, {Client: client{}}, {Dir: t.TempDir(), Client: client{}, MaxBytes: -1},
+		{}, {Dir: t.TempDir()}, {Client: client{}}, {Fallback: client{}}, {Dir: t.TempDir(), Client: client{}, MaxBytes: -1},
 	} {
 		if _, err := emit.OpenForwarder(o); err == nil {
 			t.Errorf("%+v accepted", o)

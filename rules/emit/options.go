@@ -17,14 +17,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// ForwarderOptions configure a Forwarder. Dir and Client are needed.
+// ForwarderOptions configure a Forwarder. Dir and one of the clients are needed.
 type ForwarderOptions struct {
 	// Dir holds the queue's segment files and nothing else.
 	Dir string
 	// MaxBytes limits the queue on disk; the oldest segment goes first.
 	// 0: 256 MiB.
 	MaxBytes int64
-	// Client sends remote write 2.0 requests.
+	// Client sends remote write 2.0 requests. nil: all go by Fallback.
 	Client Client
 	// Fallback sends 1.0 requests, to a far side that answered Client with
 	// ErrUnsupported. nil: such requests are dropped and counted.
@@ -54,7 +54,7 @@ func (o ForwarderOptions) withDefaults() (ForwarderOptions, error) {
 	if o.Dir == "" {
 		return o, errors.New("cannot open a forwarder without a directory")
 	}
-	if o.Client == nil {
+	if o.Client == nil && o.Fallback == nil {
 		return o, errors.New("cannot open a forwarder without a client")
 	}
 	if o.MaxBytes < 0 || o.BatchSamples < 0 || o.SegmentBytes < 0 {

@@ -18,6 +18,12 @@ type sample struct {
 	meta   metadata.Metadata
 }
 
+// commit is what one commit stored, and the external labels of that time.
+type commit struct {
+	samples  []sample
+	external external
+}
+
 // maxPending is how many samples wait in memory for the disk, which they do
 // only while a write hangs.
 const maxPending = 200_000
@@ -26,20 +32,21 @@ const maxPending = 200_000
 // never waits.
 type pending struct {
 	mu      sync.Mutex
-	batches [][]sample // one a commit, oldest first
+	commits []commit // oldest first
 	samples int
 	wake    chan struct{} // holds a token when there is something
 }
 
-// put takes over a batch and returns how many older samples had to go for it.
-func (p *pending) put(batch []sample) (dropped int) {
+// put takes over a commit and returns how many older samples had to go for it.
+func (p *pending) put(c commit) (dropped int) {
 	p.mu.Lock()
-	p.batches = append(p.batches, batch)
-	p.samples += len(batch)
-	for p.samples > maxPending && len(p.batches) > 1 {
-		dropped += len(p.batches[0])
-		p.samples -= len(p.batches[0])
-		p.batches = p.batches[1:]
+	p.commits = append(p.commits, c)
+	p.samples += len(c.samples)
+	for p.samples > maxPending && len(p.commits) > 1 {
+		n := len(p.commits[0].samples)
+		dropped += n
+		p.samples -= n
+		p.commits = p.commits[1:]
 	}
 	p.mu.Unlock()
 	select {
@@ -49,11 +56,11 @@ func (p *pending) put(batch []sample) (dropped int) {
 	return dropped
 }
 
-func (p *pending) takeAll() [][]sample {
+func (p *pending) takeAll() []commit {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := p.batches
-	p.batches, p.samples = nil, 0
+	out := p.commits
+	p.commits, p.samples = nil, 0
 	return out
 }
 
