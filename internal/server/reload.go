@@ -72,6 +72,9 @@ func (s *server) reload() error {
 	if err := s.notifier.Apply(s.alerting(cfg)); err != nil {
 		return err
 	}
+	for _, f := range s.forwarders {
+		f.SetExternalLabels(cfg.Global.ExternalLabels)
+	}
 	if s.remediation != nil && policies != nil {
 		s.remediation.SetPolicies(policies)
 	}

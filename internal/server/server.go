@@ -68,6 +68,7 @@ type server struct {
 	db          *tsdbcache.DB
 	engine      *promql.Engine
 	output      storage.AppendableV2 // the ring, then every remote write
+	forwarders  []*emit.Forwarder    // one a remote write
 	notifier    *upstream.Notifier
 	rules       *rules.Manager
 	remediation *remediation.Remediator // nil: off
@@ -193,22 +194,22 @@ func (s *server) forward(cfg *config.Config, life *lifecycle) error {
 			Logger:     s.logger.With("part", "remote write", "to", w.Name),
 			Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"remote": w.Name}, s.reg),
 		}
-		main, err := client(w.Protocol)
+		old, err := client("1.0")
 		if err != nil {
 			return err
 		}
-		o.Client = main
+		o.Fallback = old
 		if w.Protocol == "2.0" {
-			fallback, err := client("1.0")
-			if err != nil {
+			if o.Client, err = client("2.0"); err != nil {
 				return err
 			}
-			o.Fallback = fallback
 		}
 		f, err := emit.OpenForwarder(o)
 		if err != nil {
 			return fmt.Errorf("cannot open the queue of remote write %q: %w", w.Name, err)
 		}
+		f.SetExternalLabels(cfg.Global.ExternalLabels)
+		s.forwarders = append(s.forwarders, f)
 		life.start("remote write "+w.Name, f.Run)
 		s.output = emit.Appendable(s.output, f)
 	}
@@ -284,6 +285,9 @@ func (s *server) close() error {
 	}
 	if s.rules != nil {
 		errs = append(errs, s.rules.Close())
+	}
+	for _, f := range s.forwarders {
+		errs = append(errs, f.Close())
 	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())
