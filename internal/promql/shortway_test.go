@@ -9,6 +9,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
@@ -25,9 +26,11 @@ import (
 // way may take has the engine's answer to the bit, its annotations, its counts
 // of samples and, with few samples allowed, its refusal.
 func TestShortWay(t *testing.T) {
+	taken := map[string]float64{}
 	rapid.Check(t, func(rt *rapid.T) {
 		limit := rapid.SampledFrom([]int{0, 0, 0, 5, 60, 300}).Draw(rt, "limit")
-		e, err := upstream.NewQueryEngine(upstream.EngineOptions{MaxSamples: limit, Concurrency: -1})
+		reg := prometheus.NewRegistry()
+		e, err := upstream.NewQueryEngine(upstream.EngineOptions{MaxSamples: limit, Concurrency: -1, Registerer: reg})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -49,7 +52,13 @@ func TestShortWay(t *testing.T) {
 				rt.Fatalf("%s from %d to %d, step %s, limit %d (-engine +short way):\n%s", text, start.UnixMilli(), end.UnixMilli(), step, limit, diff)
 			}
 		}
+		for way, n := range ways(t, reg) {
+			taken[way] += n
+		}
 	})
+	if taken["short"] == 0 || taken["both"] == 0 || taken["engine"] != 0 {
+		t.Errorf("the ways that were taken, %v, are not those that this test is about", taken)
+	}
 }
 
 // asked is an answer with everything that can be told of it.
