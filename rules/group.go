@@ -24,6 +24,7 @@ type group struct {
 	specs     []lang.Rule // in the order of RuleGroup.Rules
 	restore   bool        // alerts have yet to take their `for` state back
 	settings  Settings    // that it was built with
+	keep      *keepFiring
 
 	asks    chan ask
 	last    time.Time // the newest slot that was evaluated, by this group or the one before; zero: none
@@ -86,6 +87,7 @@ func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang
 	g.RuleGroup = env.NewGroup(upstream.RuleGroupOptions{
 		Name: spec.Name, File: file, Interval: interval, QueryOffset: spec.QueryOffset, Limit: spec.Limit, Rules: built, Restore: restore,
 	})
+	g.keep = newKeepFiring(file, spec.Name, built, restore)
 	return g, nil
 }
 
@@ -141,6 +143,7 @@ func (g *group) run(ctx context.Context) {
 		g.env.Missed(g.RuleGroup, between)
 	}
 	g.last = first.Add(-g.Interval())
+	g.restoreKeepFiring(ctx, first)
 	for n := 1; g.idle(ctx, g.last.Add(g.Interval())); n++ {
 		slot, missed := nextSlot(g.last, clock.Now(), g.Interval())
 		if missed > 0 {
@@ -169,7 +172,9 @@ func (g *group) evaluate(ctx context.Context, slot time.Time) {
 			a.missed(ctx, g, t)
 		}
 	}
-	g.env.Evaluate(context.WithoutCancel(ctx), g.RuleGroup, slot)
+	whole := context.WithoutCancel(ctx)
+	g.env.Evaluate(whole, g.RuleGroup, slot)
+	g.recordKeepFiring(whole, slot)
 }
 
 // idle waits for a slot and answers whoever wants records meanwhile, a few at a
@@ -236,5 +241,6 @@ func (b *burial) bury(ctx context.Context) {
 		return
 	}
 	heir.Eval(context.WithoutCancel(ctx), now)
+	g.endKeepFiring(context.WithoutCancel(ctx), now)
 	g.env.Forget(g.RuleGroup)
 }

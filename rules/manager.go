@@ -244,6 +244,7 @@ func (m *Manager) replace(old, groups []*group) {
 		if o := before[g.key()]; o != nil {
 			g.CopyState(o.RuleGroup)
 			g.last = o.last
+			g.keep.inherit(o.keep)
 			delete(before, g.key())
 		} else {
 			m.exhume(g)
@@ -322,6 +323,7 @@ func (m *Manager) exhume(g *group) {
 	if b != nil && b.callOff() {
 		g.CopyState(b.group.RuleGroup)
 		g.last = b.group.last
+		g.keep.inherit(b.group.keep)
 	}
 }
 

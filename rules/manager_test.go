@@ -32,6 +32,7 @@ type world struct {
 	engine *promql.Engine
 	dir    string // rule files and saved models
 	alerts []string
+	logger *slog.Logger // nil: what is logged goes nowhere
 
 	m    *Manager
 	stop func()
@@ -78,6 +79,10 @@ func (w *world) files(texts ...string) []string {
 // begin makes and runs a manager over the files.
 func (w *world) begin(texts ...string) {
 	w.t.Helper()
+	logger := w.logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
 	var err error
 	w.m, err = NewManager(Options{
 		Engine: w.engine, Queryable: w.db, Appendable: w.db, DB: w.db, StateDir: filepath.Join(w.dir, "state"), ForGracePeriod: time.Second,
@@ -86,7 +91,7 @@ func (w *world) begin(texts ...string) {
 				w.alerts = append(w.alerts, a.State.String()+" "+a.Labels.String())
 			}
 		},
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: logger,
 	})
 	if err != nil {
 		w.t.Fatal(err)
