@@ -234,7 +234,7 @@ func TestKeepFiringForReadsNoNonsense(t *testing.T) {
 			name, _, _ := strings.Cut(series[0], "} ")
 			w.addAt(name+"}", v, time.Now().Add(later))
 			var log bytes.Buffer
-			w.logger = slog.New(slog.NewTextHandler(&log, nil))
+			w.change = func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
 			w.begin(w.file)
 			w.want(what, w.fires(quiet, 2), "..")
 			if !strings.Contains(log.String(), logged) {

@@ -27,13 +27,16 @@ type keptWorld struct {
 	now  int    // slots since the beginning
 }
 
-func newKeptWorld(t *testing.T, rules string) *keptWorld {
+func newKeptWorld(t *testing.T, rules string, change ...func(*Options)) *keptWorld {
 	t.Helper()
 	engine, err := upstream.NewEngine(upstream.EngineOptions{Parser: lang.PromQL()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &keptWorld{world: &world{t: t, engine: engine, dir: t.TempDir()}, ring: t.TempDir(), file: rules}
+	if len(change) > 0 {
+		w.change = change[0]
+	}
 	w.open()
 	t.Cleanup(func() {
 		w.end()

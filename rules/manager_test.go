@@ -32,7 +32,7 @@ type world struct {
 	engine *promql.Engine
 	dir    string // rule files and saved models
 	alerts []string
-	logger *slog.Logger // nil: what is logged goes nowhere
+	change func(*Options) // of the manager; nil: none
 
 	m    *Manager
 	stop func()
@@ -79,21 +79,20 @@ func (w *world) files(texts ...string) []string {
 // begin makes and runs a manager over the files.
 func (w *world) begin(texts ...string) {
 	w.t.Helper()
-	logger := w.logger
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	var err error
-	w.m, err = NewManager(Options{
+	o := Options{
 		Engine: w.engine, Queryable: w.db, Appendable: w.db, DB: w.db, StateDir: filepath.Join(w.dir, "state"), ForGracePeriod: time.Second,
 		Notify: func(_ context.Context, _ string, alerts ...*upstream.RuleAlert) {
 			for _, a := range alerts {
 				w.alerts = append(w.alerts, a.State.String()+" "+a.Labels.String())
 			}
 		},
-		Logger: logger,
-	})
-	if err != nil {
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	if w.change != nil {
+		w.change(&o)
+	}
+	var err error
+	if w.m, err = NewManager(o); err != nil {
 		w.t.Fatal(err)
 	}
 	if _, err := w.m.Update(w.files(texts...), Settings{Interval: 10 * time.Second}); err != nil {
