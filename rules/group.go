@@ -38,7 +38,7 @@ type group struct {
 type ask struct {
 	rule   *anomalyRule
 	most   int  // bytes
-	lost   bool // the batch before was not written
+	before fate // of the batches before
 	answer chan answer
 }
 
@@ -201,9 +201,7 @@ func (g *group) idle(ctx context.Context, until time.Time) bool {
 
 // respond gives the records that are asked for.
 func (a *anomalyRule) respond(q ask) answer {
-	if q.lost {
-		a.saving.lost()
-	}
+	a.saving.settle(q.before)
 	if !a.canSave() {
 		return answer{}
 	}

@@ -337,7 +337,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		g.start(inner)
 	}
 	m.mu.Unlock()
-	s := &saver{m: m, lost: map[*anomalyRule]bool{}}
+	s := &saver{m: m, fates: map[*anomalyRule]fate{}}
 	if m.store != nil {
 		s.run(ctx)
 	} else {
@@ -382,9 +382,10 @@ func (m *Manager) held() (n int64) {
 	return n
 }
 
-// reach is how far back the ring reaches; 0 when that is not known.
+// reach is how far back the ring reaches; 0 when that is not known, or when the
+// ring has given nothing back yet, so that it still grows.
 func (m *Manager) reach() time.Duration {
-	if m.o.DB == nil {
+	if m.o.DB == nil || m.o.DB.Evicted() == 0 {
 		return 0
 	}
 	oldest, err := m.o.DB.StartTime()

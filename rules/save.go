@@ -31,7 +31,7 @@ const (
 type saver struct {
 	m       *Manager
 	failing string                // the newest error that was logged; empty: it works
-	lost    map[*anomalyRule]bool // whose newest batch was not written
+	fates   map[*anomalyRule]fate // of batches, as far as the rule does not know
 	round   []rulePlace           // what is left of the round under way
 	began   time.Time             // of that round
 	bytes   int64                 // written in that round
@@ -65,7 +65,11 @@ func (s *saver) tick(ctx context.Context) {
 	bytes := 0
 	for len(s.round) > 0 && bytes < most && ctx.Err() == nil {
 		p := s.round[0]
-		b, err := s.ask(ctx, p, min(most-bytes, sliceBytes))
+		b, busy, err := s.ask(ctx, p, min(most-bytes, sliceBytes))
+		if busy { // it evaluates: others first
+			s.round = append(s.round[1:], p)
+			break
+		}
 		if err != nil {
 			s.m.o.Logger.Error("models of a rule are not saved", "rule", p.rule.Name(), "err", err)
 			s.m.metrics.snapshots.WithLabelValues("failed").Inc()
@@ -81,10 +85,13 @@ func (s *saver) tick(ctx context.Context) {
 	if len(batches) == 0 {
 		return
 	}
-	if err := s.write(batches); err != nil {
-		for _, a := range from {
-			s.lost[a] = true
+	err := s.write(batches)
+	for _, a := range from {
+		if s.fates[a] = written; err != nil {
+			s.fates[a] = lost
 		}
+	}
+	if err != nil {
 		s.fail(err)
 		s.round = nil
 		return
@@ -103,11 +110,14 @@ func (s *saver) tick(ctx context.Context) {
 func (s *saver) begin() {
 	s.began, s.bytes = s.m.o.Clock.Now(), 0
 	groups := s.m.snapshotGroups()
+	fates := map[*anomalyRule]fate{} // without those of rules that have gone
 	for _, g := range groups {
 		for _, a := range g.anomalies {
 			s.round = append(s.round, rulePlace{g, a})
+			fates[a] = s.fates[a]
 		}
 	}
+	s.fates = fates
 	s.m.adopt(groups) // those for which that has failed so far
 	s.m.forgetOrphans(groups)
 }
@@ -130,20 +140,24 @@ func (s *saver) pace() int {
 	return int(max(pace, 1))
 }
 
-// ask has the group's loop make records; nil when there are none to save.
-func (s *saver) ask(ctx context.Context, p rulePlace, most int) (*batch, error) {
-	q := ask{rule: p.rule, most: most, lost: s.lost[p.rule], answer: make(chan answer, 1)}
-	done := p.group.done
+// ask has the group's loop make records; no batch when there are none to save,
+// and busy when the loop does not answer within a tick.
+func (s *saver) ask(ctx context.Context, p rulePlace, most int) (b *batch, busy bool, err error) {
+	q := ask{rule: p.rule, most: most, before: s.fates[p.rule], answer: make(chan answer, 1)}
+	late, stop := s.m.o.Clock.Timer(saveTick)
+	defer stop()
 	select {
 	case p.group.asks <- q:
-	case <-done:
-		return nil, nil // it has been stopped; its successor is in the next round
+	case <-p.group.done:
+		return nil, false, nil // it has been stopped; its successor is in the next round
+	case <-late:
+		return nil, true, nil
 	case <-ctx.Done():
-		return nil, nil
+		return nil, false, nil
 	}
-	delete(s.lost, p.rule)
+	delete(s.fates, p.rule)
 	a := <-q.answer
-	return a.batch, a.err
+	return a.batch, false, a.err
 }
 
 // write writes batches as one transaction.
@@ -195,9 +209,7 @@ func (s *saver) end() error {
 	var all error
 	for _, g := range s.m.snapshotGroups() {
 		for _, a := range g.anomalies {
-			if s.lost[a] {
-				a.saving.lost()
-			}
+			a.saving.settle(s.fates[a])
 			a.saving.under = false // one round from here
 			for complete := !a.canSave(); !complete; {
 				if clock.Now().After(until) {
@@ -211,6 +223,7 @@ func (s *saver) end() error {
 					all = errors.Join(all, fmt.Errorf("cannot save the models of %s: %w", a.Name(), err))
 					break
 				}
+				a.saving.settle(written)
 				complete = b.complete
 			}
 		}

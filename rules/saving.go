@@ -25,7 +25,7 @@ type saving struct {
 	onDisk []ended // whose records of an end are on disk and needed
 	whole  bool    // the next round goes as one batch
 
-	sentUrgent []*eval.Series // with the newest batch, which may be lost
+	sentUrgent []*eval.Series // with batches that may still be lost
 	sentEnded  []ended
 }
 
@@ -52,13 +52,30 @@ type batch struct {
 // began is not known any more.
 func (s *saving) reset(cohort bool) { *s = saving{todo: s.todo[:0], whole: cohort} }
 
-// lost begins the round again: the newest batch was not written.
-func (s *saving) lost() {
-	s.under, s.next = false, 0
-	s.urgent = append(s.sentUrgent, s.urgent...)
-	s.ended = append(s.sentEnded, s.ended...)
+// settle takes what has become of the batches that were sent. When they are
+// lost, the round begins again.
+func (s *saving) settle(f fate) {
+	switch f {
+	case open:
+		return
+	case lost:
+		s.under, s.next = false, 0
+		s.urgent = append(s.sentUrgent, s.urgent...)
+		s.ended = append(s.sentEnded, s.ended...)
+	case written:
+		s.onDisk = append(s.onDisk, s.sentEnded...)
+	}
 	s.sentUrgent, s.sentEnded = nil, nil
 }
+
+// fate is what has become of batches.
+type fate uint8
+
+const (
+	open    fate = iota // they are not written yet
+	written             // they are on disk
+	lost                // they could not be written
+)
 
 // note remembers what a step has changed that must be on disk early.
 func (s *saving) note(r *eval.Rule, c eval.Changes) {
@@ -92,18 +109,18 @@ func (a *anomalyRule) records(most int) (*batch, error) {
 		}
 		return err
 	}
-	s.sentEnded, s.ended = s.ended, nil
-	for _, e := range s.sentEnded {
+	for _, e := range s.ended {
 		if !a.models.Has(e.key) { // it may have come back
 			b.add(e.key, e.record)
 		}
 	}
-	s.sentUrgent, s.urgent = s.urgent, nil
-	for _, x := range s.sentUrgent {
+	for _, x := range s.urgent {
 		if err := one(x); err != nil {
 			return nil, err
 		}
 	}
+	s.sentEnded, s.ended = append(s.sentEnded, s.ended...), nil
+	s.sentUrgent, s.urgent = append(s.sentUrgent, s.urgent...), nil
 	if !s.under {
 		s.under, s.began, s.next = true, a.models.Now(), 0
 		s.todo = s.todo[:0]
@@ -136,9 +153,11 @@ func (a *anomalyRule) records(most int) (*batch, error) {
 func (a *anomalyRule) completeRound(b *batch) {
 	s := &a.saving
 	b.complete, b.mark = true, s.began
-	s.onDisk = slices.DeleteFunc(append(s.onDisk, s.sentEnded...), func(e ended) bool { return e.at <= s.began || a.models.Has(e.key) })
-	for _, e := range s.onDisk {
-		b.keep = append(b.keep, e.key)
+	s.onDisk = slices.DeleteFunc(s.onDisk, func(e ended) bool { return e.at <= s.began })
+	for _, e := range append(slices.Clone(s.onDisk), s.sentEnded...) {
+		if e.at > s.began {
+			b.keep = append(b.keep, e.key)
+		}
 	}
 	if a.models.Shared() {
 		b.keep = append(b.keep, eval.AllKey)

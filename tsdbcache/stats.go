@@ -75,6 +75,14 @@ func (db *DB) Stats(limit int) Stats {
 	return s
 }
 
+// Evicted is how many pages were given back to make room or by retention since
+// the ring was opened.
+func (db *DB) Evicted() int {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.n.evicted
+}
+
 // top keeps the limit largest lines, sorted.
 func top(list []Count, c Count, limit int) []Count {
 	at, _ := slices.BinarySearchFunc(list, c, func(a, b Count) int {
