@@ -396,9 +396,12 @@ func (m *Auto) seasonal(period, times int64) (float64, bool) {
 	return r, r >= alike && r > half+0.1
 }
 
+// longestWindow bounds the windows that build takes, in milliseconds: 31 years.
+const longestWindow = 1e12
+
 // build makes a model of a kind with windows that fit the step.
 func (m *Auto) build(choice byte, season int64) (Model, error) {
-	window := max(6*time.Hour, time.Duration(300*m.past.step)*time.Millisecond)
+	window := max(6*time.Hour, time.Duration(min(300*m.past.step, longestWindow))*time.Millisecond)
 	switch choice {
 	case choiceZScore:
 		return NewZScore(ZScoreConfig{Window: window})
@@ -416,9 +419,11 @@ func (m *Auto) build(choice byte, season int64) (Model, error) {
 	return nil, errors.New("no such choice")
 }
 
+const autoVersion = 8
+
 // AppendBinary appends the state: profile, choice and the chosen model.
 func (m *Auto) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idAuto, 7)
+	w := newWriter(b, idAuto, autoVersion)
 	m.past.write(w)
 	m.senses.write(w)
 	m.alarm.write(w)
@@ -451,7 +456,7 @@ func (m *Auto) step() float64 {
 
 // UnmarshalBinary restores the state.
 func (m *Auto) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idAuto, 7)
+	r := newReader(b, idAuto, autoVersion)
 	m.past.read(r)
 	m.senses.read(r)
 	m.alarm.read(r)
@@ -483,7 +488,7 @@ func (m *Auto) UnmarshalBinary(b []byte) error {
 
 // restore makes the chosen model with the window that it had.
 func (m *Auto) restore(window float64) (Model, error) {
-	w := time.Duration(max(min(window, 1e12), 0)) * time.Millisecond
+	w := time.Duration(max(min(window, longestWindow), 0)) * time.Millisecond
 	switch m.choice {
 	case choiceZScore:
 		return NewZScore(ZScoreConfig{Window: w})

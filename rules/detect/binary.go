@@ -180,16 +180,22 @@ func (r *reader) index(n int) int {
 
 // part gives the bytes of something that decodes itself.
 func (r *reader) part(m interface{ UnmarshalBinary([]byte) error }) {
+	b := r.skip()
+	if r.err == nil {
+		r.err = m.UnmarshalBinary(b)
+	}
+}
+
+// skip passes over the bytes of a part and returns them.
+func (r *reader) skip() []byte {
 	n := r.int()
 	if r.err != nil || n < 0 || n > int64(len(r.b)) {
 		r.fail("it ends early")
-		return
+		return nil
 	}
-	if err := m.UnmarshalBinary(r.b[:n]); err != nil {
-		r.err = err
-		return
-	}
+	b := r.b[:n]
 	r.b = r.b[n:]
+	return b
 }
 
 // done returns the first failure; bytes left over are one.

@@ -209,10 +209,15 @@ func (m *Count) Learn(p Point, weight float64) {
 		return
 	}
 	if d := m.distribution(); !d.near(m.found) {
-		m.found = d
-		lower, upper := d.edges(m.c.Rarity)
-		m.lower, m.upper = (lower-d.mean)/d.width(), (upper-d.mean)/d.width()
+		m.find(d)
 	}
+}
+
+// find finds the band of a distribution.
+func (m *Count) find(d negativeBinomial) {
+	m.found = d
+	lower, upper := d.edges(m.c.Rarity)
+	m.lower, m.upper = (lower-d.mean)/d.width(), (upper-d.mean)/d.width()
 }
 
 // near tells whether two distributions have about the same mean and width.
@@ -224,26 +229,35 @@ func (d negativeBinomial) near(o negativeBinomial) bool {
 // width is the standard deviation.
 func (d negativeBinomial) width() float64 { return math.Sqrt(d.mean * (1 + d.mean/d.size)) }
 
+const countVersion = 2
+
 // AppendBinary appends the state.
 func (m *Count) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idCount, 1)
+	w := newWriter(b, idCount, countVersion)
 	m.ew.write(w)
-	w.floats([]float64{m.lower, m.upper, m.found.mean, m.found.size})
+	w.floats([]float64{m.found.mean, m.found.size})
 	w.int(m.n)
 	w.int(m.last)
 	return w.b, nil
 }
 
-// UnmarshalBinary restores the state.
+// UnmarshalBinary restores the state. The band is found again, by this model's
+// rarity.
 func (m *Count) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idCount, 1)
+	r := newReader(b, idCount, countVersion)
 	m.ew.read(r)
-	var f [4]float64
+	var f [2]float64
 	r.extended(f[:]) // the size is infinite when counts are Poisson's
-	m.lower, m.upper, m.found = f[0], f[1], negativeBinomial{f[2], f[3]}
-	if !(math.Abs(m.lower) < beyondState && math.Abs(m.upper) < beyondState && m.found.mean >= 0 && m.found.mean < beyondState && m.found.size >= 0) {
+	d := negativeBinomial{f[0], f[1]}
+	if !(d.mean >= 0 && d.mean < beyondState && d.size >= leastSize || d == negativeBinomial{}) {
 		r.fail("a distribution that cannot be")
 	}
 	m.n, m.last = r.count(), r.int()
-	return r.done()
+	if err := r.done(); err != nil {
+		return err
+	}
+	if m.found, m.lower, m.upper = d, 0, 0; d.mean > 0 {
+		m.find(d)
+	}
+	return nil
 }

@@ -92,11 +92,12 @@ func (d *damping) write(w *writer) {
 	w.bool(d.seen)
 	w.float(d.strange)
 	w.float(d.rhythm)
+	w.bool(d.adopted)
 }
 
 func (d *damping) read(r *reader) {
 	d.first, d.last, d.seen = r.int(), r.int(), r.bool()
-	d.strange, d.rhythm = r.float(), r.float()
+	d.strange, d.rhythm, d.adopted = r.float(), r.float(), r.bool()
 	if math.IsNaN(d.strange) || math.IsNaN(d.rhythm) {
 		r.fail("a number is missing")
 	}

@@ -98,6 +98,7 @@ func (m *MAD) keep(p Point) {
 	for m.size > 0 && (m.size == madSlots || p.T-m.times[m.oldest()] > m.c.Window.Milliseconds() && m.size > minPoints) {
 		m.drop()
 	}
+	p.V = unsigned(p.V)
 	m.ring[m.next], m.times[m.next] = p.V, p.T
 	m.next = (m.next + 1) % madSlots
 	at, _ := slices.BinarySearch(m.sorted[:m.size], p.V)
@@ -106,6 +107,15 @@ func (m *MAD) keep(p Point) {
 	m.size++
 	m.kept = p.T
 	m.measure()
+}
+
+// unsigned takes the sign off zero: the two zeros sort as equals, and which one
+// is the median must not depend on the order in which they came.
+func unsigned(v float64) float64 {
+	if v == 0 {
+		return 0
+	}
+	return v
 }
 
 func (m *MAD) oldest() int { return (m.next - m.size + madSlots) % madSlots }
@@ -174,7 +184,7 @@ func (m *MAD) UnmarshalBinary(b []byte) error {
 	m.size = r.index(madSlots + 1)
 	m.next = m.size % madSlots
 	for i := range m.size {
-		m.ring[i], m.times[i] = r.float(), r.int()
+		m.ring[i], m.times[i] = unsigned(r.float()), r.int()
 		if math.IsNaN(m.ring[i]) {
 			r.fail("a kept point is NaN")
 		}

@@ -75,38 +75,6 @@ func wave(rnd *rand.Rand, i int) Point {
 
 func same(a, b Verdict) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
 
-func TestSaveAndLoadEqualsNeverStopped(t *testing.T) {
-	eachKind(t, func(t *testing.T, fresh func() Model) {
-		rapid.Check(t, func(t *rapid.T) {
-			n := rapid.IntRange(0, 800).Draw(t, "points")
-			stop := rapid.IntRange(0, n).Draw(t, "stop")
-			rnd := rand.New(rand.NewSource(rapid.Int64().Draw(t, "seed")))
-			through, stopped := NewScorer(fresh(), ScorerConfig{}), NewScorer(fresh(), ScorerConfig{})
-			at := int64(0)
-			for i := range n {
-				if i == stop {
-					b, err := stopped.AppendBinary(nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					stopped = NewScorer(fresh(), ScorerConfig{})
-					if err := stopped.UnmarshalBinary(b); err != nil {
-						t.Fatal(err)
-					}
-				}
-				at += 1 + rnd.Int63n(120_000)
-				p := Point{T: at, V: wave(rnd, i).V}
-				if rnd.Intn(40) == 0 {
-					p.V *= 10
-				}
-				if a, b := through.Step(p), stopped.Step(p); !same(a, b) {
-					t.Fatalf("point %d: %+v, after loading at %d %+v", i, a, stop, b)
-				}
-			}
-		})
-	})
-}
-
 func TestNothingStrangeComesOut(t *testing.T) {
 	values := []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 0, math.SmallestNonzeroFloat64, 1, -1}
 	eachKind(t, func(t *testing.T, fresh func() Model) {

@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -180,46 +179,40 @@ func (m *Quantile) Learn(p Point, weight float64) {
 	}
 }
 
+// measure reads the quantiles of a digest; those of an empty one are 0.
 func (m *Quantile) measure(d *digest) quantiles {
+	if len(d.means) == 0 {
+		return quantiles{}
+	}
 	return quantiles{d.quantile(m.c.Lower), d.quantile(0.5), d.quantile(m.c.Upper), d.weight()}
 }
 
+const quantileVersion = 2
+
 // AppendBinary appends the state.
 func (m *Quantile) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idQuantile, 1)
+	w := newWriter(b, idQuantile, quantileVersion)
 	for _, v := range []int64{m.n, m.first, m.last} {
 		w.int(v)
 	}
 	m.all.write(w)
-	m.edges.write(w)
 	for i := range m.slots {
 		m.slots[i].digest.write(w)
-		m.slots[i].edges.write(w)
 	}
 	return w.b, nil
 }
 
-// UnmarshalBinary restores the state.
+// UnmarshalBinary restores the state. The edges are measured again, at this
+// model's quantiles: they are those of the digests at any time.
 func (m *Quantile) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idQuantile, 1)
+	r := newReader(b, idQuantile, quantileVersion)
 	m.n, m.first, m.last = r.int(), r.int(), r.int()
 	m.all.read(r)
-	m.edges.read(r)
+	m.edges = m.measure(&m.all)
 	for i := range m.slots {
-		m.slots[i].digest.read(r)
-		m.slots[i].edges.read(r)
+		s := &m.slots[i]
+		s.digest.read(r)
+		s.edges = m.measure(&s.digest)
 	}
-	err := r.done()
-	if err == nil && m.State() == Ready && !(m.edges.lower <= m.edges.median && m.edges.median <= m.edges.upper) {
-		err = errors.Join(errState, errors.New("quantiles out of order"))
-	}
-	return err
-}
-
-func (q *quantiles) write(w *writer) { w.floats([]float64{q.lower, q.median, q.upper, q.weight}) }
-
-func (q *quantiles) read(r *reader) {
-	var f [4]float64
-	r.floats(f[:])
-	*q = quantiles{f[0], f[1], f[2], f[3]}
+	return r.done()
 }

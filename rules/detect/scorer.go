@@ -93,12 +93,12 @@ func (s *Scorer) Step(p Point) Verdict {
 	return v
 }
 
-// StepRatio scores and learns part over total. Without a total there is no
-// ratio; models that do not know totals learn from small ones less.
+// StepRatio scores and learns part over total. Without a total, or with one
+// that is no measurement, there is no ratio; models that do not know totals learn from small ones less.
 func (s *Scorer) StepRatio(t int64, part, total float64) (ratio float64, v Verdict) {
 	p := Point{T: t, V: part / total}
 	s.begin(t)
-	if math.IsNaN(p.V) || !(total > 0) {
+	if math.IsNaN(p.V) || !(total > 0 && total < beyondUse) {
 		return math.NaN(), unknown(s.State())
 	}
 	weight, v := s.settle(t, &s.c, s.c.judge(p.V, scoreOf(s.model, p, total), t-s.first))
@@ -182,7 +182,7 @@ func (c *ScorerConfig) beyond(v float64) float64 {
 	return min(1.0001+distance/size, maxScore)
 }
 
-const scorerVersion = 2
+const scorerVersion = 3
 
 // AppendBinary appends the state of the scorer and its model.
 func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {
@@ -201,20 +201,23 @@ func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {
 	return w.b, nil
 }
 
-// UnmarshalBinary restores what AppendBinary wrote for the same model and
-// configuration. On an error the scorer must not be used further.
+// UnmarshalBinary restores what AppendBinary wrote for a model that learns the
+// same. What looks ahead is not part of what the model has learned: where none
+// was saved it learns anew, and where none is wanted what was saved is dropped.
+// On an error the scorer must not be used further.
 func (s *Scorer) UnmarshalBinary(b []byte) error {
 	r := newReader(b, idScorer, scorerVersion)
 	s.read(r)
-	if s.traffic = r.float(); !(s.traffic >= 0) {
+	if s.traffic = r.float(); !(s.traffic >= 0 && s.traffic < beyondUse) {
 		r.fail("a total that cannot be")
 	}
 	r.part(s.model)
-	switch ahead := r.bool(); {
-	case ahead != (s.ahead != nil):
-		r.fail("one of the two looks ahead and the other one does not")
-	case ahead:
-		r.part(s.ahead)
+	if ahead := r.bool(); ahead {
+		if s.ahead == nil {
+			r.skip()
+		} else {
+			r.part(s.ahead)
+		}
 	}
 	return r.done()
 }

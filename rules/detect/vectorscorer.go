@@ -50,7 +50,7 @@ func (s *VectorScorer) Step(p Vector, share []float64) Verdict {
 
 const (
 	idVectorScorer      byte = 57
-	vectorScorerVersion byte = 1
+	vectorScorerVersion byte = 2
 )
 
 // AppendBinary appends the state of the scorer and its model.
