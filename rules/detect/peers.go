@@ -49,6 +49,9 @@ type peerGroup struct {
 }
 
 const (
+	// peersLeast is the smallest group that has a spread; it is learned whether
+	// the group is judged or not.
+	peersLeast  = 3
 	peersMemory = 200
 	peersForget = 24 * 60 * 60 * 1000 // milliseconds after which an absent group is forgotten
 )
@@ -56,8 +59,8 @@ const (
 // NewPeers makes the model.
 func NewPeers(c PeersConfig) (*Peers, error) {
 	switch {
-	case c.MinMembers < 3:
-		return nil, fmt.Errorf("a group of %d members has no one to be unlike: want at least 3", c.MinMembers)
+	case c.MinMembers < peersLeast:
+		return nil, fmt.Errorf("a group of %d members has no one to be unlike: want at least %d", c.MinMembers, peersLeast)
 	case !(c.Tolerance > 0):
 		return nil, fmt.Errorf("the tolerance must be above 0, not %v", c.Tolerance)
 	}
@@ -106,9 +109,10 @@ func (m *Peers) Step(t int64, members []Member, out []MemberVerdict) []MemberVer
 	return out
 }
 
-// judge fills the verdicts of one group, given in the order of values.
+// judge fills the verdicts of one group, given in the order of values, and
+// learns its spread.
 func (m *Peers) judge(t int64, members []Member, group []int, out []MemberVerdict) {
-	if len(group) < m.c.MinMembers {
+	if len(group) < peersLeast {
 		return
 	}
 	name := members[group[0]].Group
@@ -123,6 +127,9 @@ func (m *Peers) judge(t int64, members []Member, group []int, out []MemberVerdic
 	}
 	middle, spread := peersMAD(m.values)
 	for k, i := range group {
+		if len(group) < m.c.MinMembers {
+			break
+		}
 		center, width := middle, spread
 		if m.c.Method == PeersZScore {
 			center, width = peersOthers(m.values, k)

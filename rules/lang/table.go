@@ -44,7 +44,11 @@ type ParamSpec struct {
 	Default  any      // as in Args; nil: absent unless given
 	Bounds   *Bounds  // nil: no limits
 	Choices  []string // of a Choice
-	Help     string
+	// Border arguments say who is judged and where the border of normal lies.
+	// What a model learns of its points does not depend on them, so that a
+	// state goes on under other ones.
+	Border bool
+	Help   string
 }
 
 // ModelSpec describes one model.
@@ -94,14 +98,14 @@ var Models = []ModelSpec{
 		Name: "zscore", For: "stationary gauges", Method: "exponentially weighted mean and variance",
 		Params: []ParamSpec{
 			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the mean and the variance look"},
-			{Name: "threshold", Type: Number, Default: 3.0, Bounds: thresholdBounds, Help: "standard deviations from the mean to the border of normal"},
+			{Name: "threshold", Type: Number, Default: 3.0, Bounds: thresholdBounds, Border: true, Help: "standard deviations from the mean to the border of normal"},
 		},
 	},
 	{
 		Name: "mad", For: "stationary gauges with outliers in the history", Method: "streaming median and median absolute deviation",
 		Params: []ParamSpec{
 			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the median and the deviation look"},
-			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "robust standard deviations from the median to the border of normal"},
+			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Border: true, Help: "robust standard deviations from the median to the border of normal"},
 		},
 	},
 	{
@@ -109,7 +113,7 @@ var Models = []ModelSpec{
 		Params: []ParamSpec{
 			{Name: "periods", Type: Duration, List: true, MaxItems: 4, Variadic: true, Default: []time.Duration{day, 7 * day}, Bounds: seasonBounds, Help: "lengths of the seasons"},
 			{Name: "tz", Type: Timezone, Default: "UTC", Help: "time zone in which days and weeks begin"},
-			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "robust standard deviations from the profile to the border of normal"},
+			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Border: true, Help: "robust standard deviations from the profile to the border of normal"},
 		},
 	},
 	{
@@ -120,7 +124,7 @@ var Models = []ModelSpec{
 			{Name: "beta", Type: Fraction, Default: 0.02, Bounds: smoothingBounds, Help: "weight of the newest step in the trend"},
 			{Name: "gamma", Type: Fraction, Default: 0.3, Bounds: smoothingBounds, Help: "weight of the newest step in the shape of the season"},
 			{Name: "mode", Type: Choice, Choices: []string{"additive", "multiplicative"}, Default: "additive", Help: "whether the season is added to the level or scales with it"},
-			{Name: "threshold", Type: Number, Default: 3.0, Bounds: thresholdBounds, Help: "standard deviations of the error to the border of normal"},
+			{Name: "threshold", Type: Number, Default: 3.0, Bounds: thresholdBounds, Border: true, Help: "standard deviations of the error to the border of normal"},
 		},
 	},
 	{
@@ -134,7 +138,7 @@ var Models = []ModelSpec{
 		Name: "trend", For: "leaks and fill-ups", Method: "robust slope of the window, forecast with an interval",
 		Params: []ParamSpec{
 			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the line looks"},
-			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "standard deviations from the line to the border of normal, at least"},
+			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Border: true, Help: "standard deviations from the line to the border of normal, at least"},
 		},
 	},
 	{
@@ -154,10 +158,10 @@ var Models = []ModelSpec{
 	{
 		Name: "quantile", For: "skewed data", Method: "band between two streaming quantiles",
 		Params: []ParamSpec{
-			{Name: "lower", Type: Fraction, Default: 0.01, Bounds: &Bounds{Max: 0.5, MaxOpen: true}, Help: "quantile below the median"},
-			{Name: "upper", Type: Fraction, Default: 0.99, Bounds: &Bounds{Min: 0.5, Max: 1, MinOpen: true}, Help: "quantile above the median"},
+			{Name: "lower", Type: Fraction, Default: 0.01, Bounds: &Bounds{Max: 0.5, MaxOpen: true}, Border: true, Help: "quantile below the median"},
+			{Name: "upper", Type: Fraction, Default: 0.99, Bounds: &Bounds{Min: 0.5, Max: 1, MinOpen: true}, Border: true, Help: "quantile above the median"},
 			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the quantiles look, with a season at least 8 of them"},
-			{Name: "margin", Type: Number, Default: 0.6, Bounds: &Bounds{Max: math.Inf(1), MaxOpen: true}, Help: "how far the border of normal lies beyond a quantile, in its distances from the median"},
+			{Name: "margin", Type: Number, Default: 0.6, Bounds: &Bounds{Max: math.Inf(1), MaxOpen: true}, Border: true, Help: "how far the border of normal lies beyond a quantile, in its distances from the median"},
 			{Name: "season", Type: Duration, Default: time.Duration(0), Bounds: between(0, 366*day), Help: "length of a season, 0s for none, whose 24 parts have quantiles of their own"},
 		},
 	},
@@ -174,22 +178,22 @@ var Models = []ModelSpec{
 			{Name: "holidays", Type: Date, List: true, MaxItems: 100, Help: "days on which the seasons do not hold"},
 			{Name: "order", Type: Integer, Default: 4.0, Bounds: &Bounds{Min: 1, Max: 10}, Help: "how many sine waves make the shape of a season"},
 			{Name: "tz", Type: Timezone, Default: "UTC", Help: "time zone in which days and weeks begin"},
-			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Help: "standard deviations of the forecast to the border of normal, at least"},
+			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Border: true, Help: "standard deviations of the forecast to the border of normal, at least"},
 		},
 	},
 	{
 		Name: "peers", For: "one member unlike its peers, at one time", Method: "robust distance from the group",
 		Params: []ParamSpec{
 			{Name: "by", Type: Text, List: true, MaxItems: 16, Help: "labels that make a group; without it all series of the rule are one"},
-			{Name: "method", Type: Choice, Choices: []string{"mad", "zscore"}, Default: "mad", Help: "median and its deviation, or mean and deviation of the others"},
-			{Name: "tolerance", Type: Number, Default: 3.0, Bounds: thresholdBounds, Help: "deviations from the group to the border of normal"},
-			{Name: "min_members", Type: Integer, Default: 4.0, Bounds: &Bounds{Min: 3, Max: 1e6}, Help: "smallest group that is judged"},
+			{Name: "method", Type: Choice, Choices: []string{"mad", "zscore"}, Default: "mad", Border: true, Help: "median and its deviation, or mean and deviation of the others"},
+			{Name: "tolerance", Type: Number, Default: 3.0, Bounds: thresholdBounds, Border: true, Help: "deviations from the group to the border of normal"},
+			{Name: "min_members", Type: Integer, Default: 4.0, Bounds: &Bounds{Min: 3, Max: 1e6}, Border: true, Help: "smallest group that is judged"},
 		},
 	},
 	{
 		Name: "presence", For: "something that went silent", Method: "learned membership and cadence",
 		Params: []ParamSpec{
-			{Name: "learn", Type: Duration, Default: day, Bounds: between(0, 366*day), Help: "how long a member must have been known before it is missed"},
+			{Name: "learn", Type: Duration, Default: day, Bounds: between(0, 366*day), Border: true, Help: "how long a member must have been known before it is missed"},
 			{Name: "forget", Type: Duration, Default: 7 * day, Bounds: between(time.Minute, 366*day), Help: "how long an absent member is reported before it is forgotten"},
 		},
 	},
@@ -197,7 +201,7 @@ var Models = []ModelSpec{
 		Name: "novelty", For: "what has never been there, such as a log template", Method: "first-seen memory, and how often new things come",
 		Params: []ParamSpec{
 			{Name: "learn", Type: Duration, Default: day, Bounds: between(0, 366*day), Help: "how long everything new is taken as usual"},
-			{Name: "hold", Type: Duration, Default: 10 * time.Minute, Bounds: between(0, day), Help: "how long something new keeps its score, so that an alert can wait for it"},
+			{Name: "hold", Type: Duration, Default: 10 * time.Minute, Bounds: between(0, day), Border: true, Help: "how long something new keeps its score, so that an alert can wait for it"},
 			{Name: "capacity", Type: Integer, Default: 50000.0, Bounds: &Bounds{Min: 1, Max: 1e7}, Help: "series that are remembered at least"},
 		},
 	},
@@ -205,15 +209,15 @@ var Models = []ModelSpec{
 		Name: "count", For: "restarts, errors and rare events, counted in equal spans", Method: "tail of a negative binomial distribution",
 		Params: []ParamSpec{
 			{Name: "window", Type: Duration, Default: day, Bounds: windowBounds, Help: "how far back mean and variance look"},
-			{Name: "rarity", Type: Fraction, Default: 0.001, Bounds: &Bounds{Max: 0.5, MinOpen: true, MaxOpen: true}, Help: "probability of the border of normal, both sides together"},
+			{Name: "rarity", Type: Fraction, Default: 0.001, Bounds: &Bounds{Max: 0.5, MinOpen: true, MaxOpen: true}, Border: true, Help: "probability of the border of normal, both sides together"},
 		},
 	},
 	{
 		Name: "ratio", For: "error ratios, with the field ratio", Method: "tail of a beta-binomial distribution, so a small total proves little",
 		Params: []ParamSpec{
-			{Name: "min_total", Type: Number, Default: 20.0, Bounds: &Bounds{Min: 1, Max: math.Inf(1), MaxOpen: true}, Help: "smallest total that is judged; a smaller one scores 0"},
+			{Name: "min_total", Type: Number, Default: 20.0, Bounds: &Bounds{Min: 1, Max: math.Inf(1), MaxOpen: true}, Border: true, Help: "smallest total that is judged; a smaller one scores 0"},
 			{Name: "window", Type: Duration, Default: day, Bounds: windowBounds, Help: "how far back the evidence reaches"},
-			{Name: "tail", Type: Fraction, Default: 0.0001, Bounds: &Bounds{Max: 0.5, MinOpen: true, MaxOpen: true}, Help: "probability of a count at the border of normal"},
+			{Name: "tail", Type: Fraction, Default: 0.0001, Bounds: &Bounds{Max: 0.5, MinOpen: true, MaxOpen: true}, Border: true, Help: "probability of a count at the border of normal"},
 		},
 	},
 	{
