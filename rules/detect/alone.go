@@ -62,6 +62,8 @@ func (a *Alone) Learn(p Point, weight float64) {
 	a.last, a.seen = p, true
 }
 
+func (a *Alone) reserve() { reserve(a.m) }
+
 const (
 	idAlone      byte = 42
 	aloneVersion byte = 1

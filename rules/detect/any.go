@@ -97,6 +97,12 @@ func (m *Combined) Learn(p Point, weight float64) {
 	}
 }
 
+func (m *Combined) reserve() {
+	for _, part := range m.models {
+		reserve(part)
+	}
+}
+
 func (m *Combined) id() byte {
 	if m.all {
 		return idAll

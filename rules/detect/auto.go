@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -419,6 +420,20 @@ func (m *Auto) build(choice byte, season int64) (Model, error) {
 	return nil, errors.New("no such choice")
 }
 
+// longestReason bounds the text of why a choice was made, in bytes.
+const longestReason = 200
+
+// reserve takes the largest of all choices.
+func (m *Auto) reserve() {
+	m.reason = strings.Repeat("a", longestReason)
+	for choice := choiceZScore; choice <= choiceHoltWinters; choice++ {
+		model, err := m.build(choice, seasons[len(seasons)-1].period)
+		if err == nil && Size(model) > Size(m.model) {
+			m.model = model
+		}
+	}
+}
+
 const autoVersion = 8
 
 // AppendBinary appends the state: profile, choice and the chosen model.
@@ -469,7 +484,7 @@ func (m *Auto) UnmarshalBinary(b []byte) error {
 	m.n, m.falls, m.rises, m.moves, m.next, m.raw.T = f[0], f[1], f[2], f[3], f[4], f[5]
 	m.season = f[7]
 	m.raw.V = r.float()
-	m.reason = r.text(200)
+	m.reason = r.text(longestReason)
 	m.model = nil
 	if m.choice = byte(f[6]); f[6] < 0 || f[6] > int64(choiceHoltWinters) {
 		r.fail("an unknown choice")

@@ -31,8 +31,7 @@ func newDigest(delta, tau float64) digest { return digest{delta: delta, tau: tau
 func (d *digest) add(p Point, weight float64) bool {
 	if len(d.means)+len(d.fresh) == 0 {
 		d.since = p.T
-		d.means = make([]centroid, 0, int(d.delta)+2)
-		d.fresh = make([]centroid, 0, digestFresh)
+		d.reserve()
 	}
 	due := float64(p.T-d.since) > d.tau/8 || len(d.fresh) == digestFresh
 	if due {
@@ -44,6 +43,12 @@ func (d *digest) add(p Point, weight float64) bool {
 		return true
 	}
 	return due
+}
+
+// reserve makes room for all that the digest ever holds.
+func (d *digest) reserve() {
+	d.means = make([]centroid, 0, int(d.delta)+2)
+	d.fresh = make([]centroid, 0, digestFresh)
 }
 
 // merge joins all centroids and the fresh values while they lie within one

@@ -244,6 +244,9 @@ func (d *Discord) take(v float64, real bool) {
 	if len(d.x) == 2*d.c.History {
 		d.trim()
 	}
+	if len(d.x) == cap(d.x) {
+		d.room(min(max(2*len(d.x), discordRemake), 2*d.c.History))
+	}
 	d.x, d.run, d.dot = append(d.x, v), append(d.run, run), append(d.dot, 0)
 	d.mean, d.dev = append(d.mean, mean), append(d.dev, dev)
 	d.n++
@@ -251,6 +254,16 @@ func (d *Discord) take(v float64, real bool) {
 		d.remake()
 	}
 }
+
+// room makes room for so many points.
+func (d *Discord) room(points int) {
+	for _, s := range []*[]float64{&d.x, &d.dot, &d.mean, &d.dev} {
+		*s = append(make([]float64, 0, points), *s...)
+	}
+	d.run = append(make([]int32, 0, points), d.run...)
+}
+
+func (d *Discord) reserve() { d.room(2 * d.c.History) }
 
 // trim drops all but the newest History points.
 func (d *Discord) trim() {

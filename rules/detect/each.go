@@ -74,6 +74,12 @@ func (e *Each) Learn(p Vector, weight float64) {
 	}
 }
 
+func (e *Each) reserve() {
+	for _, m := range e.models {
+		reserve(m)
+	}
+}
+
 const (
 	idEach      byte = 44
 	eachVersion byte = 1
@@ -187,6 +193,13 @@ func (c *CombinedVector) Learn(p Vector, weight float64) {
 	for _, m := range c.models {
 		m.Learn(p, weight)
 	}
+}
+
+func (c *CombinedVector) reserve() {
+	for _, m := range c.models {
+		reserve(m)
+	}
+	c.share = make([]float64, MaxInputs)
 }
 
 const (

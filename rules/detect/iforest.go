@@ -307,6 +307,8 @@ func (t *isolationTree) grow(sample []float32, inputs int, rows []int, node, dep
 	t.input[node], t.depth[node] = isLeaf, float32(float64(depth)+expectedCuts(len(rows)))
 }
 
+func (f *IForest) reserve() { f.trees = make([]isolationTree, f.c.Trees) }
+
 // Usual is the median of an input; NaN while there are no trees.
 func (f *IForest) Usual(input int) float64 {
 	if len(f.trees) == 0 {

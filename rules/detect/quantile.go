@@ -187,6 +187,13 @@ func (m *Quantile) measure(d *digest) quantiles {
 	return quantiles{d.quantile(m.c.Lower), d.quantile(0.5), d.quantile(m.c.Upper), d.weight()}
 }
 
+func (m *Quantile) reserve() {
+	m.all.reserve()
+	for i := range m.slots {
+		m.slots[i].digest.reserve()
+	}
+}
+
 const quantileVersion = 2
 
 // AppendBinary appends the state.

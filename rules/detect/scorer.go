@@ -182,6 +182,11 @@ func (c *ScorerConfig) beyond(v float64) float64 {
 	return min(1.0001+distance/size, maxScore)
 }
 
+func (s *Scorer) reserve() {
+	reserve(s.model)
+	reserve(s.ahead)
+}
+
 const scorerVersion = 3
 
 // AppendBinary appends the state of the scorer and its model.

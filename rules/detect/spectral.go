@@ -252,6 +252,8 @@ func (m *Spectral) Learn(p Point, weight float64) {
 	m.n++
 }
 
+func (m *Spectral) reserve() { m.work = newSpectrum(m.c.Points) }
+
 func (m *Spectral) push(v float64) {
 	m.ring[m.next] = v
 	m.next = (m.next + 1) % m.size

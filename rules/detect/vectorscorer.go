@@ -48,6 +48,8 @@ func (s *VectorScorer) Step(p Vector, share []float64) Verdict {
 	return v
 }
 
+func (s *VectorScorer) reserve() { reserve(s.model) }
+
 const (
 	idVectorScorer      byte = 57
 	vectorScorerVersion byte = 2
