@@ -47,6 +47,7 @@ var forbidden = []struct{ from, to, why string }{
 	{"remediation/sim", module + "/remediation", "a part never imports its root"},
 	{"internal/diag", module + "/...", "a leaf that everybody may share"},
 	{"internal/promql", module + "/...", "range queries over any store, as Prometheus's engine answers them"},
+	{"internal/machine", module + "/...", "a leaf that knows nobody of ours"},
 	{"internal/config", module + "/internal/upstream", "configuration is checked without building anything"},
 }
 

@@ -21,6 +21,7 @@ type Config struct {
 	Receiver    Receiver
 	Web         Web
 	Query       Query
+	Models      Models
 	Self        Self
 	Remediation Remediation
 
@@ -94,6 +95,7 @@ func Default() *Config {
 	return &Config{
 		Global: Global{EvaluationInterval: time.Minute},
 		Query:  Query{Timeout: 2 * time.Minute, MaxSamples: 50_000_000, MaxConcurrent: 20, Lookback: 5 * time.Minute, RangeShortWay: true},
+		Models: Models{SaveBytesPerMinute: 64 << 20},
 		Self:   Self{Interval: 15 * time.Second},
 	}
 }

@@ -21,6 +21,7 @@ remote_write: [{ url: 'http://127.0.0.1:9090/api/v1/write', queue_size: 64MiB, b
 receiver: { out_of_order_window: 5m, max_series: 1000, max_series_per_metric: 100, max_body_size: 1MiB, max_inflight_size: 128MiB, queue_wait: 1s, read_timeout: 10s, retry_after: 2s, ha: { replica_label: prometheus_replica, failover_timeout: 1m } }
 web: { bearer_token_files: [a], write_bearer_token_files: [w], query_bearer_token_files: [q], max_connections: 9, header_timeout: 3s, body_timeout: 4s }
 query: { timeout: 30s, range_short_way: false }
+models: { memory: 512MiB, save_bytes_per_minute: 1MiB }
 self_monitor: { interval: 5s }
 remediation: { policy_files: [p.yaml], kubernetes: { kubeconfig: k }, webhook: { bearer_tokens: [0123456789] } }
 `))
@@ -36,6 +37,7 @@ remediation: { policy_files: [p.yaml], kubernetes: { kubeconfig: k }, webhook: {
 	want.Receiver.HA = &HA{ClusterLabel: "cluster", ReplicaLabel: "prometheus_replica", FailoverTimeout: time.Minute, UpdateTimeout: 15 * time.Second, MaxClusters: 1000}
 	want.Web = Web{BearerTokenFiles: []string{"a"}, WriteBearerTokenFiles: []string{"w"}, QueryBearerTokenFiles: []string{"q"}, MaxConnections: 9, HeaderTimeout: 3 * time.Second, BodyTimeout: 4 * time.Second}
 	want.Query.Timeout, want.Query.RangeShortWay = 30*time.Second, false
+	want.Models = Models{Memory: 512 << 20, SaveBytesPerMinute: 1 << 20}
 	want.Self = Self{Enabled: true, Interval: 5 * time.Second}
 	want.Remediation = Remediation{
 		PolicyFiles: []string{"p.yaml"}, Kubernetes: Kubernetes{Kubeconfig: "k"}, Webhook: Webhook{BearerTokens: []string{"0123456789"}},
@@ -106,6 +108,30 @@ func TestParseBytes(t *testing.T) {
 	f("0", 0)
 	f("-1MiB", 0)
 	f("lots", 0)
+}
+
+func TestDefaultModelMemory(t *testing.T) {
+	f := func(machine, cache, want int64) {
+		t.Helper()
+		if got := DefaultModelMemory(machine, cache); got != want {
+			t.Errorf("of %d beside %d: %d, want %d", machine, cache, got, want)
+		}
+	}
+	f(8<<30, 2<<30, 3<<30)
+	f(1<<30, 512<<20, 256<<20)
+	f(256<<20, 128<<20, 64<<20)
+	f(256<<20, 200<<20, 64<<20)
+	f(1<<30, 2<<30, 64<<20) // a ring that does not fit
+	f(0, 0, 64<<20)
+}
+
+func TestModelsWhereTheFileIsSilent(t *testing.T) {
+	for _, text := range []string{"", "models: {}\n", "models: {memory: 1GiB}\n"} {
+		c, problems := Parse("c.yaml", []byte(text))
+		if len(problems) > 0 || c.Models.SaveBytesPerMinute != 64<<20 || (c.Models.Memory == 0) != !strings.Contains(text, "memory") {
+			t.Errorf("%q: %+v, %s", text, c.Models, problems)
+		}
+	}
 }
 
 func FuzzParse(f *testing.F) {

@@ -64,6 +64,7 @@ func Parse(file string, text []byte) (*Config, diag.Problems) {
 		"receiver":     func(_, v *yaml.Node) { r.receiver(v, &c.Receiver) },
 		"web":          func(_, v *yaml.Node) { r.web(v, &c.Web) },
 		"query":        func(_, v *yaml.Node) { r.query(v, &c.Query) },
+		"models":       func(_, v *yaml.Node) { r.models(v, &c.Models) },
 		"self_monitor": func(_, v *yaml.Node) { r.self(v, &c.Self) },
 		"remediation":  func(_, v *yaml.Node) { r.remediation(v, &c.Remediation) },
 	})
