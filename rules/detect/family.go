@@ -48,7 +48,20 @@ type MemberVerdict struct {
 	Key string
 	V   float64 // what was judged: the member's value, or of presence 1 or 0
 	Verdict
+	// Reason says why a member is not judged, where it is not for want of time.
+	Reason Reason
 }
+
+// Reason is why something is not judged, as metrics, logs and the API say it.
+type Reason string
+
+// BelowMinMembers is the reason of a group with fewer members than the model
+// asks for: however long it learns, they are not judged.
+const BelowMinMembers Reason = "below-min-members"
+
+// Small is how many groups are not judged because they have too few members,
+// and how many members these have.
+type Small struct{ Groups, Members int }
 
 // GroupModel judges the series of a rule together, at one time: peers against
 // each other, or who is there against who was there. It is not safe for

@@ -174,14 +174,59 @@ func TestPeersGroups(t *testing.T) {
 		odd := v.Key == "h"
 		switch v.Key {
 		case "a", "b", "c", "nan":
-			if !math.IsNaN(v.Score) || v.State != Learning {
+			if !math.IsNaN(v.Score) || v.State != Learning || (v.Reason == BelowMinMembers) != (v.Key != "nan") {
 				t.Errorf("%+v", v)
 			}
 		default:
-			if v.State != Ready || (v.Score > 1) != odd || v.Expected != 11 {
+			if v.Reason != "" || v.State != Ready || (v.Score > 1) != odd || v.Expected != 11 {
 				t.Errorf("%+v", v)
 			}
 		}
+	}
+}
+
+// TestPeersSayWhichGroupsAreTooSmall follows groups that grow and shrink, over
+// a rule's fields and saved states: what is too small is said for each step,
+// and is no part of what was learned.
+func TestPeersSayWhichGroupsAreTooSmall(t *testing.T) {
+	fresh := func() *GroupScorer {
+		return NewGroupScorer(newGroupModel(t, groupModels[0].make), ScorerConfig{Warmup: time.Hour})
+	}
+	s := fresh()
+	f := func(step int64, want Small, sizes ...int) {
+		t.Helper()
+		var members []Member
+		for group, n := range sizes {
+			for i := range n {
+				members = append(members, Member{Key: fmt.Sprint(group, i), Group: fmt.Sprint(group), V: float64(i)})
+			}
+		}
+		small := 0
+		for _, v := range s.Step(step*groupStep, members, nil) {
+			if v.Reason == BelowMinMembers {
+				small++
+			}
+			if (v.Reason == BelowMinMembers) != (v.State == Learning && math.IsNaN(v.Score) && sizes[v.Key[0]-'0'] < 4) {
+				t.Errorf("step %d: %+v", step, v)
+			}
+		}
+		if got := s.Small(); got != want || small != want.Members {
+			t.Errorf("step %d: %+v, and %d members with the reason; want %+v", step, got, small, want)
+		}
+		state := stateOf(t, s)
+		s = fresh()
+		if err := s.UnmarshalBinary(state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f(0, Small{})
+	f(1, Small{Groups: 3, Members: 6}, 1, 2, 3)
+	f(2, Small{Groups: 1, Members: 3}, 4, 9, 3)
+	f(3, Small{}, 4, 4, 4)
+	f(200, Small{Groups: 2, Members: 4}, 4, 1, 3)
+	f(201, Small{}, 6)
+	if got := NewGroupScorer(newGroupModel(t, groupModels[2].make), ScorerConfig{}).Small(); got != (Small{}) {
+		t.Errorf("presence has small groups: %+v", got)
 	}
 }
 

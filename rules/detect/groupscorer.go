@@ -17,6 +17,15 @@ func NewGroupScorer(m GroupModel, c ScorerConfig) *GroupScorer {
 // Name is the model's name.
 func (s *GroupScorer) Name() string { return s.model.Name() }
 
+// Small tells of the groups that were too small to be judged in the newest
+// step. At excluded times nobody is judged, and what was said before holds.
+func (s *GroupScorer) Small() Small {
+	if m, ok := s.model.(interface{ Small() Small }); ok {
+		return m.Small()
+	}
+	return Small{}
+}
+
 // Step judges and learns all members that are present at t, milliseconds, and
 // appends the verdicts to out, those on absent members as well.
 func (s *GroupScorer) Step(t int64, members []Member, out []MemberVerdict) []MemberVerdict {

@@ -37,6 +37,7 @@ const (
 type Peers struct {
 	c      PeersConfig
 	groups map[string]*peerGroup
+	small  Small // of the newest step
 	order  []int // scratch
 	values []float64
 }
@@ -70,10 +71,14 @@ func NewPeers(c PeersConfig) (*Peers, error) {
 // Name is peers.
 func (*Peers) Name() string { return "peers" }
 
-// Step judges every member against the others of its group. A group that is
-// too small is learning: its scores are NaN.
+// Small tells of the groups that were too small to be judged in the newest step.
+func (m *Peers) Small() Small { return m.small }
+
+// Step judges every member against the others of its group. The members of a
+// group that is too small have no score, and a reason.
 func (m *Peers) Step(t int64, members []Member, out []MemberVerdict) []MemberVerdict {
 	first := len(out)
+	m.small = Small{}
 	for _, p := range members {
 		out = append(out, MemberVerdict{Key: p.Key, V: p.V, Verdict: unknown(Learning)})
 	}
@@ -112,6 +117,14 @@ func (m *Peers) Step(t int64, members []Member, out []MemberVerdict) []MemberVer
 // judge fills the verdicts of one group, given in the order of values, and
 // learns its spread.
 func (m *Peers) judge(t int64, members []Member, group []int, out []MemberVerdict) {
+	small := len(group) < m.c.MinMembers
+	if small {
+		m.small.Groups++
+		m.small.Members += len(group)
+		for _, i := range group {
+			out[i].Reason = BelowMinMembers
+		}
+	}
 	if len(group) < peersLeast {
 		return
 	}
@@ -127,7 +140,7 @@ func (m *Peers) judge(t int64, members []Member, group []int, out []MemberVerdic
 	}
 	middle, spread := peersMAD(m.values)
 	for k, i := range group {
-		if len(group) < m.c.MinMembers {
+		if small {
 			break
 		}
 		center, width := middle, spread
