@@ -66,9 +66,11 @@ func (s *Series) chooser() (c interface{ Chosen() string }, ok bool) {
 	return c, ok
 }
 
-// base puts the labels that all outputs of a series share into the builder.
+// base puts the labels that all outputs of a series share into the builder. A
+// model's name that the series has from elsewhere is not that of this rule.
 func (r *Rule) base(ls labels.Labels) {
 	r.b.Reset(ls)
+	r.b.Del(lang.LabelAnomalyModel)
 	for k, value := range r.spec.Labels {
 		r.b.Set(k, value)
 	}
@@ -112,8 +114,8 @@ func written(spec *lang.Anomaly) []string {
 // without such a label cannot be affected unless one with it is there.
 func (r *Rule) checkOutputs() error {
 	all := r.scratch.present
-	if r.group != nil && r.replacing { // what is absent is written too
-		all = slices.SortedFunc(maps.Values(r.series), func(a, b *Series) int { return labels.Compare(a.labels, b.labels) })
+	if r.group != nil && r.replacing {
+		all = r.withAbsent()
 	}
 	if len(r.metrics) == 0 || !slices.ContainsFunc(all, func(s *Series) bool { return s.replaced }) {
 		return nil
@@ -134,6 +136,22 @@ func (r *Rule) checkOutputs() error {
 		}
 	}
 	return nil
+}
+
+// withAbsent adds to the present members those that are absent and will be
+// written all the same: established ones that the step before has written.
+func (r *Rule) withAbsent() []*Series {
+	all := slices.Clone(r.scratch.present)
+	if r.group.Name() != "presence" {
+		return all
+	}
+	for _, s := range r.series {
+		if s.mark != r.mark && s.seen >= r.before && (s.state >= detect.Ready || r.spec.Warmup > 0) {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Series) int { return labels.Compare(a.labels, b.labels) })
+	return all
 }
 
 // contributions appends the largest shares of a score. There are none while
