@@ -69,16 +69,19 @@ func (r *Rule) take(s *Series, v float64) error {
 }
 
 // findRatios gives every series of the total its part. A part that is not
-// there is 0: counters of errors often begin with the first one.
+// there is 0: counters of errors often begin with the first one. One that is a
+// native histogram is no number.
 func (r *Rule) findRatios(st *stepping, f Frame) error {
 	if r.scratch.errors == nil {
 		r.scratch.errors = map[string]float64{}
 	}
 	parts := r.scratch.errors
 	clear(parts)
+	var histograms []string
 	for i := range f.Vectors[0] {
 		v := &f.Vectors[0][i]
 		if st.skip(v) {
+			histograms = append(histograms, string(v.Labels.BytesWithoutLabels(nil, labels.MetricName)))
 			continue
 		}
 		r.buf = v.Labels.BytesWithoutLabels(r.buf, labels.MetricName)
@@ -86,6 +89,11 @@ func (r *Rule) findRatios(st *stepping, f Frame) error {
 			return r.inSource(0, fmt.Errorf("two series differ only in their metric name: %s; aggregate or rename them", v.Labels.DropReserved(isName)))
 		}
 		parts[string(r.buf)] = v.V
+	}
+	for _, key := range histograms {
+		if _, number := parts[key]; !number {
+			parts[key] = math.NaN()
+		}
 	}
 	if err := r.findSeries(st, f.Vectors[1]); err != nil {
 		return r.inSource(1, err)

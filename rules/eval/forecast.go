@@ -26,7 +26,7 @@ type limits struct {
 }
 
 // limitsOf reads a frame's limit; nil when there is none.
-func (r *Rule) limitsOf(f Frame) (*limits, error) {
+func (r *Rule) limitsOf(st *stepping, f Frame) (*limits, error) {
 	switch {
 	case r.spec.Forecast == nil || r.spec.Forecast.Limit == nil || f.Limit == nil:
 		return nil, nil
@@ -37,8 +37,9 @@ func (r *Rule) limitsOf(f Frame) (*limits, error) {
 		return &limits{all: f.Limit[0].V, scalar: true}, nil
 	}
 	l := &limits{byKey: make(map[string]float64, len(f.Limit))}
-	for _, s := range f.Limit {
-		if s.Histogram {
+	for i := range f.Limit {
+		s := &f.Limit[i]
+		if st.skip(s) {
 			continue // no limit for that series
 		}
 		r.buf = s.Labels.BytesWithoutLabels(r.buf, labels.MetricName)

@@ -110,7 +110,7 @@ func (r *Rule) step(t int64, f Frame, emit bool) (Result, error) {
 		err = r.checkOutputs()
 	}
 	if err == nil {
-		st.limit, err = r.limitsOf(f)
+		st.limit, err = r.limitsOf(st, f)
 	}
 	if err != nil {
 		for _, s := range r.scratch.began {
