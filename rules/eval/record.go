@@ -183,6 +183,9 @@ func (r *Rule) loadAll(p *recordReader, upTo int64) error {
 	for range cap(members) {
 		ls := p.labels()
 		born, seen, stage := p.varint(), p.varint(), p.byte()
+		if stage > byte(detect.Frozen) {
+			p.fail()
+		}
 		if p.failed {
 			break
 		}
@@ -190,7 +193,7 @@ func (r *Rule) loadAll(p *recordReader, upTo int64) error {
 		if err != nil {
 			return err
 		}
-		s.born, s.seen, s.loaded, s.state = born, seen, upTo, detect.State(min(stage, byte(detect.Frozen)))
+		s.born, s.seen, s.loaded, s.state = born, seen, upTo, detect.State(stage)
 		members = append(members, s)
 	}
 	if err := p.done(); err != nil {
@@ -328,14 +331,16 @@ func (p *recordReader) bytes() []byte {
 func (p *recordReader) labels() labels.Labels {
 	n := p.count()
 	b := labels.NewScratchBuilder(n)
+	before := ""
 	for range n {
-		name := string(p.bytes())
-		b.Add(name, string(p.bytes()))
-		if p.failed {
+		name, value := string(p.bytes()), string(p.bytes())
+		if p.failed || name <= before || name == labels.MetricName || value == "" {
+			p.fail()
 			return labels.EmptyLabels()
 		}
+		before = name
+		b.Add(name, value)
 	}
-	b.Sort()
 	return b.Labels()
 }
 
