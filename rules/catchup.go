@@ -175,7 +175,12 @@ func (g *group) newest() int64 {
 // learnUpTo learns every slot from the next one to the one of time to.
 func (g *group) learnUpTo(ctx context.Context, a *anomalyRule, c *catchUp, to int64) (learned int, err error) {
 	interval := g.Interval().Milliseconds()
-	if ahead(c.next, to) { // all of it again, which starts over
+	if ahead(c.next, to) { // all of it again
+		if err := c.models.StartOver(); err != nil {
+			return 0, err
+		}
+		a.metrics.startedOver.Inc()
+		a.logger.Warn("the clock was ahead when the models were saved; they learn again")
 		c.next = 0
 	}
 	from, err := g.reach(c.next, to, interval)
@@ -186,17 +191,13 @@ func (g *group) learnUpTo(ctx context.Context, a *anomalyRule, c *catchUp, to in
 	if from <= to {
 		err = a.source.span(ctx, from, to, interval, func(t int64, frame eval.Frame) error {
 			c.models.Admit(a.budget.room(a.charged.Load()))
-			changes, err := c.models.Learn(t, frame)
+			_, err := c.models.Learn(t, frame)
 			c.next = t + 1
 			if err != nil { // live, it would not have been learned either
 				if failed == nil {
 					failed = fmt.Errorf("evaluation of %s: %w", time.UnixMilli(t).UTC().Format(time.RFC3339), err)
 				}
 				return nil
-			}
-			if changes.StartedOver {
-				a.metrics.startedOver.Inc()
-				a.logger.Warn("the clock was ahead when the models were saved; they learn again")
 			}
 			learned++
 			a.metrics.caughtUp.Inc()

@@ -29,7 +29,7 @@ func (r *Rule) findSeries(st *stepping, v []Sample) error {
 			continue
 		}
 		r.buf = v[i].Labels.BytesWithoutLabels(r.buf, labels.MetricName)
-		s := r.series[string(r.buf)]
+		s := r.known(st)
 		if s == nil {
 			fresh = append(fresh, i)
 			continue
@@ -43,7 +43,7 @@ func (r *Rule) findSeries(st *stepping, v []Sample) error {
 	// make room for them.
 	for _, i := range fresh {
 		r.buf = v[i].Labels.BytesWithoutLabels(r.buf, labels.MetricName)
-		s := r.series[string(r.buf)]
+		s := r.known(st)
 		var err error
 		if s == nil {
 			s, err = r.begin(st, v[i].Labels)
@@ -116,7 +116,7 @@ func (r *Rule) findInputs(st *stepping, f Frame) error {
 				continue
 			}
 			r.buf = v[k].Labels.BytesWithLabels(r.buf, r.join...)
-			s := r.series[string(r.buf)]
+			s := r.known(st)
 			if s == nil {
 				fresh = append(fresh, inputAt{i, k})
 				continue
@@ -133,7 +133,7 @@ func (r *Rule) findInputs(st *stepping, f Frame) error {
 		if refused[string(r.buf)] {
 			continue
 		}
-		s := r.series[string(r.buf)]
+		s := r.known(st)
 		if s == nil {
 			var err error
 			if s, err = r.begin(st, v.Labels); err != nil {

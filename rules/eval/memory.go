@@ -20,6 +20,9 @@ func (r *Rule) Charged() int64 { return r.charged }
 // fits reports whether one more model may be made, for which series that have
 // gone make room.
 func (r *Rule) fits(st *stepping) bool {
+	if st.past { // what is charged now was not charged then
+		return r.room < 0 || int64(r.population(st)+1)*r.grown <= r.room
+	}
 	for r.room >= 0 && r.charged+r.grown > r.room {
 		if !r.makeRoom(st) {
 			return false

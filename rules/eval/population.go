@@ -10,18 +10,22 @@ import (
 // begin follows a new series; nil when the rule has as many as it may. ls are
 // those of a sample, and r.buf is the series' key.
 func (r *Rule) begin(st *stepping, ls labels.Labels) (*Series, error) {
-	key := string(r.buf)
-	if d, ended := r.gone[key]; ended && st.t <= d.until && !st.emit {
-		return nil, nil // it began and ended before what is known of the others
-	}
+	later := r.series[string(r.buf)]
 	switch {
 	case r.population(st) >= r.spec.Limit && !r.makeRoom(st):
 		st.out.Changes.OverLimit++
 		return nil, nil
+	case later != nil:
+		// In the past there is a step that began it and came to nothing: there
+		// was an error, which will show again.
+		s := r.bury(later.key, later.labels, st.t, st.t)
+		st.population++
+		return s, nil
 	case !r.fits(st):
 		st.out.Changes.OverMemory++
 		return nil, nil
 	}
+	key := string(r.buf)
 	r.b.Reset(ls)
 	if r.spec.Inputs != nil {
 		r.b.Keep(r.join...)
@@ -35,12 +39,14 @@ func (r *Rule) begin(st *stepping, ls labels.Labels) (*Series, error) {
 	st.out.Changes.Adopted = st.out.Changes.Adopted || adopted
 	s.born, s.seen = st.t, st.t
 	r.keep(s)
+	st.population++
 	r.scratch.began = append(r.scratch.began, s)
 	return s, nil
 }
 
 func (r *Rule) keep(s *Series) {
 	r.series[s.key] = s
+	s.held = 0
 	r.measure(s)
 }
 
@@ -48,28 +54,67 @@ func (r *Rule) drop(s *Series) {
 	delete(r.series, s.key)
 	r.held -= s.held
 	r.charged -= max(s.held, r.grown)
-	s.held = 0
 }
 
-// population is how many series the rule had at the time of the step: while
-// what was lost is learned again, some that are known began later, and some
-// that were there have ended since.
-func (r *Rule) population(st *stepping) int {
-	if st.emit || st.t > r.loaded {
-		return len(r.series)
+// takeBack undoes drop.
+func (r *Rule) takeBack(s *Series) {
+	r.series[s.key] = s
+	r.held += s.held
+	r.charged += max(s.held, r.grown)
+}
+
+// known returns the series with the key in r.buf at the time of the step; nil
+// when there was none. While what was lost is learned again, one that is known
+// may have begun later, and one that was there may have ended since.
+func (r *Rule) known(st *stepping) *Series {
+	s := r.series[string(r.buf)]
+	if !st.past || s != nil && s.born <= st.t {
+		return s
 	}
-	n := 0
+	for _, s := range r.gone[string(r.buf)] {
+		if s.born <= st.t && st.t <= s.until {
+			return s
+		}
+	}
+	return nil
+}
+
+// bury notes a life of a series that has ended. It is passed over like one that
+// has learned all there is.
+func (r *Rule) bury(key string, ls labels.Labels, born, until int64) *Series {
+	s := r.bare(key, ls)
+	s.born, s.until, s.loaded = born, until, until
+	if r.gone == nil {
+		r.gone = map[string][]*Series{}
+	}
+	r.gone[key] = append(r.gone[key], s)
+	return s
+}
+
+// population is how many series the rule had at the time of the step, which is
+// counted once a step.
+func (r *Rule) population(st *stepping) int {
+	if st.counted {
+		return st.population
+	}
+	st.counted, st.population = true, len(r.series)
+	if !st.past {
+		return st.population
+	}
+	st.population = 0
 	for _, s := range r.series {
 		if s.born <= st.t {
-			n++
+			st.population++
 		}
 	}
-	for _, d := range r.gone {
-		if d.born <= st.t && st.t <= d.until {
-			n++
+	for _, lives := range r.gone {
+		for _, s := range lives {
+			if s.born <= st.t && st.t <= s.until {
+				st.population++
+			}
 		}
 	}
-	return n
+	return st.population
 }
 
 // makeRoom drops the series that has gone longest, if any has gone.
@@ -77,7 +122,7 @@ func (r *Rule) makeRoom(st *stepping) bool {
 	if !st.looked {
 		st.looked = true
 		for _, s := range r.series {
-			if s.mark != r.mark && s.seen < r.before && st.t > r.loaded {
+			if s.mark != r.mark && s.seen < r.before && !st.past {
 				st.spare = append(st.spare, s)
 			}
 		}
@@ -91,6 +136,8 @@ func (r *Rule) makeRoom(st *stepping) bool {
 	s := st.spare[len(st.spare)-1]
 	st.spare = st.spare[:len(st.spare)-1]
 	r.drop(s)
+	s.until = st.t - 1 // others begin in its place
+	st.population--
 	r.scratch.ended = append(r.scratch.ended, s)
 	return true
 }
@@ -103,6 +150,7 @@ func (r *Rule) forget(st *stepping) {
 	for _, s := range r.series {
 		if st.t-s.seen > forgetAfter {
 			r.drop(s)
+			s.until = st.t
 			r.scratch.ended = append(r.scratch.ended, s)
 		}
 	}
@@ -114,7 +162,9 @@ func (r *Rule) forget(st *stepping) {
 // start makes a series, with the learned state of its cohort when it has one.
 func (r *Rule) start(st *stepping, key string, ls labels.Labels) (s *Series, adopted bool, err error) {
 	s, err = r.make(key, ls)
-	if err != nil || len(r.spec.Cohort) == 0 || r.group != nil {
+	if err != nil || len(r.spec.Cohort) == 0 || r.group != nil || st.past {
+		// In the past one that had adopted would have been loaded, and others
+		// know by now what they did not know then.
 		return s, false, err
 	}
 	if st.cohorts == nil {

@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"maps"
 	"math"
+	"slices"
+	"strconv"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -20,7 +22,7 @@ import (
 //	byte    kind: a series, one that has ended, or the model of all series
 //	varint  time up to which it has learned, milliseconds
 //	of a series: labels, varint born, varint seen, bytes state
-//	of one that has ended: labels, varint born
+//	of one that has ended: labels, varint born; the time is when it ended
 //	of the model of all: bytes state, uvarint series, then for each
 //	        labels, varint born, varint seen, byte stage
 //	crc32 (Castagnoli, little endian) of everything before it
@@ -48,6 +50,11 @@ var errRecord = errors.New("not a record of a model")
 // Shared reports whether one model judges all series together, so that there
 // is one record, with the key AllKey, and none of the series.
 func (r *Rule) Shared() bool { return r.group != nil }
+
+// EndedKey is the key of AppendEnded's record: of each life of a series its own.
+func (s *Series) EndedKey() string {
+	return "\xff ended " + strconv.FormatInt(s.born, 10) + " " + s.key
+}
 
 // Series appends the series that the rule follows to into, in no order. They
 // may end with any step; Record tells.
@@ -78,12 +85,13 @@ func (r *Rule) AppendRecord(b []byte, s *Series) (record []byte, ok bool, err er
 	return seal(appendBytes(b, state), start), true, nil
 }
 
-// AppendEnded appends the record of a series that has ended, which is needed
-// until everything that was saved has learned beyond that time.
+// AppendEnded appends the record of a series that has ended, which replaces
+// that of the series and is needed until everything that was saved has learned
+// beyond that time. Of a rule that is Shared none is needed.
 func (r *Rule) AppendEnded(b []byte, s *Series) []byte {
 	start := len(b)
 	b = append(b, recordLayout, kindEnded)
-	b = binary.AppendVarint(b, r.last)
+	b = binary.AppendVarint(b, s.until)
 	b = appendLabels(b, s.labels)
 	return seal(binary.AppendVarint(b, s.born), start)
 }
@@ -98,7 +106,8 @@ func (r *Rule) AppendAll(b []byte) ([]byte, error) {
 		return b[:start], fmt.Errorf("cannot save the model: %w", err)
 	}
 	b = binary.AppendUvarint(appendBytes(b, state), uint64(len(r.series)))
-	for _, s := range r.series {
+	for _, key := range slices.Sorted(maps.Keys(r.series)) {
+		s := r.series[key]
 		b = appendLabels(b, s.labels)
 		b = binary.AppendVarint(b, s.born)
 		b = binary.AppendVarint(b, s.seen)
@@ -153,6 +162,11 @@ func (r *Rule) loadSeries(p *recordReader, upTo int64) error {
 	if err != nil {
 		return err
 	}
+	for _, ended := range r.gone[s.key] {
+		if ended.born == born {
+			return nil // saved earlier in the same life
+		}
+	}
 	if err := s.learner().UnmarshalBinary(state); err != nil {
 		return fmt.Errorf("model of %s: %w", ls, err)
 	}
@@ -165,15 +179,16 @@ func (r *Rule) loadSeries(p *recordReader, upTo int64) error {
 }
 
 func (r *Rule) loadEnded(p *recordReader, upTo int64) error {
-	key := r.keyOf(p.labels())
+	ls := p.labels()
 	born := p.varint()
 	if err := p.done(); err != nil {
 		return err
 	}
-	if r.gone == nil {
-		r.gone = map[string]deceased{}
+	key := r.keyOf(ls)
+	if s := r.series[key]; s != nil && s.born == born {
+		r.drop(s)
 	}
-	r.gone[key] = deceased{born: born, until: upTo}
+	r.bury(key, ls, born, upTo)
 	return nil
 }
 
@@ -244,8 +259,16 @@ func (r *Rule) CopyAs(spec *lang.Anomaly) (copied *Rule, refused int, reason, er
 			load(b)
 		}
 	}
-	copied.gone = maps.Clone(r.gone)
-	copied.now, copied.before, copied.last, copied.room = r.now, r.before, r.last, r.room
+	copied.room = r.room
+	if refused > 0 && copied.Len() == 0 {
+		return copied, refused, reason, nil
+	}
+	for key, lives := range r.gone {
+		for _, s := range lives {
+			copied.bury(key, s.labels, s.born, s.until)
+		}
+	}
+	copied.now, copied.before, copied.loaded = r.now, r.before, max(r.loaded, r.last)
 	return copied, refused, reason, nil
 }
 
@@ -328,6 +351,7 @@ func (p *recordReader) bytes() []byte {
 	return v
 }
 
+// labels reads labels in the order of their names, none of them the metric's.
 func (p *recordReader) labels() labels.Labels {
 	n := p.count()
 	b := labels.NewScratchBuilder(n)

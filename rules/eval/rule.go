@@ -24,13 +24,13 @@ type Rule struct {
 	replacing bool     // some series has had one of them
 
 	series map[string]*Series
-	group  *detect.GroupScorer // judges all series together; nil: each has a model
-	gone   map[string]deceased // series that ended while others are already known beyond that time
-	now    int64               // milliseconds of the newest step, or of what was loaded; 0: none
-	before int64               // of the step before, or of what was loaded; 0: none
-	last   int64               // milliseconds of the newest step; 0: none
-	loaded int64               // newest time up to which any loaded record has learned; 0: none was loaded
-	group1 int64               // up to which the loaded model of all series has learned
+	group  *detect.GroupScorer  // judges all series together; nil: each has a model
+	gone   map[string][]*Series // earlier lives of series, while what was lost is learned again; they have no models
+	now    int64                // milliseconds of the newest step, or of what was loaded; 0: none
+	before int64                // of the step before this one, or of what was loaded; 0: none
+	last   int64                // of the newest step; 0: none
+	loaded int64                // newest time up to which any loaded record has learned; 0: none was loaded
+	group1 int64                // up to which the loaded model of all series has learned
 
 	room    int64 // most bytes that models may be charged for; negative: no limit
 	held    int64 // bytes that they hold
@@ -42,10 +42,6 @@ type Rule struct {
 	scratch scratch
 }
 
-// deceased is a series that has ended, kept while a step may still come that
-// lies before its end.
-type deceased struct{ born, until int64 }
-
 // Series is one series of a rule, or one entity of several inputs.
 type Series struct {
 	key    string
@@ -56,6 +52,7 @@ type Series struct {
 
 	born   int64  // milliseconds of its first step
 	seen   int64  // of the newest step that had it
+	until  int64  // of the newest step at which it counted; valid once it has ended
 	loaded int64  // up to which its record has learned; 0: it was not loaded
 	held   int64  // bytes, as last measured
 	mark   uint64 // of the newest step that had it
@@ -143,9 +140,18 @@ func (s *Series) stage() detect.State {
 	return s.state
 }
 
-// make gives a series its model.
-func (r *Rule) make(key string, ls labels.Labels) (*Series, error) {
+// bare is a series without a model.
+func (r *Rule) bare(key string, ls labels.Labels) *Series {
 	s := &Series{key: key, labels: ls, replaced: slices.ContainsFunc(r.written, ls.Has)}
+	if n := len(r.spec.Inputs); n > 0 {
+		s.values, s.from, s.has = make([]float64, n), make([]labels.Labels, n), make([]bool, n)
+	}
+	return s
+}
+
+// make is a series with its model.
+func (r *Rule) make(key string, ls labels.Labels) (*Series, error) {
+	s := r.bare(key, ls)
 	r.replacing = r.replacing || s.replaced
 	n := len(r.spec.Inputs)
 	switch {
@@ -156,7 +162,6 @@ func (r *Rule) make(key string, ls labels.Labels) (*Series, error) {
 			return nil, err
 		}
 		s.vector = detect.NewVectorScorer(m, r.config)
-		s.values, s.from, s.has = make([]float64, n), make([]labels.Labels, n), make([]bool, n)
 	default:
 		m, err := BuildModel(r.spec.Model)
 		if err != nil {

@@ -52,8 +52,9 @@ type Changes struct {
 	// histogram; Histogram is the first of them.
 	Histograms int
 	Histogram  labels.Labels
-	// StartedOver tells that all models were forgotten, because the clock had
-	// been ahead while they learned.
+	// StartedOver tells that all models were forgotten before the step, because
+	// the clock had been ahead while they learned. Learn never does that: what
+	// it is given may lie far before what was loaded.
 	StartedOver bool
 }
 
@@ -77,6 +78,18 @@ func (r *Rule) Step(t int64, f Frame) (Result, error) { return r.step(t, f, true
 
 // Learn is Step without outputs and verdicts, for what lies in the past. A
 // series that was loaded and has learned beyond t already is passed over.
+//
+// Loading the newest record of each series and learning all frames again since
+// a time at which every series of then was saved or after which it was saved
+// equals never having stopped, to the bit, when
+//
+//   - frames come in the order of time, in both lives,
+//   - AppendEnded was kept for every end, and the record of the series deleted,
+//   - what one step has ended and, where Changes.Adopted says so, what it has
+//     begun was written at once, and before any other record of that time or
+//     later,
+//   - the limit of bytes (Admit) is the same and no model is larger than what
+//     is expected of one that has learned.
 func (r *Rule) Learn(t int64, f Frame) (Changes, error) {
 	out, err := r.step(t, f, false)
 	return out.Changes, err
@@ -86,8 +99,12 @@ func (r *Rule) Learn(t int64, f Frame) (Changes, error) {
 type stepping struct {
 	t     int64
 	emit  bool
+	past  bool // t is learned again: records have been loaded that know it
 	limit *limits
 	out   Result
+
+	population int // series at t; valid when counted
+	counted    bool
 
 	cohorts map[string]*Series // whom a new series starts from; nil: not looked for yet
 	spare   []*Series          // series that may go, the first one last; valid when looked
@@ -95,12 +112,18 @@ type stepping struct {
 }
 
 func (r *Rule) step(t int64, f Frame, emit bool) (Result, error) {
-	st := &stepping{t: t, emit: emit}
-	if r.now-t > clockBack {
-		if err := r.startOver(); err != nil {
+	if !emit && r.group != nil && t <= r.group1 {
+		return Result{}, nil
+	}
+	st := &stepping{t: t, emit: emit, past: !emit && t <= r.loaded}
+	var before *Rule // the clock was set back
+	if emit && r.now-t > clockBack {
+		whole := *r
+		before = &whole
+		if err := r.StartOver(); err != nil {
 			return Result{}, err
 		}
-		st.out.Changes.StartedOver = true
+		st.out.Changes.StartedOver, st.past = true, false
 	}
 	r.scratch.present, r.scratch.began, r.scratch.ended = r.scratch.present[:0], r.scratch.began[:0], r.scratch.ended[:0]
 	r.scratch.outputs, r.scratch.verdicts = r.scratch.outputs[:0], r.scratch.verdicts[:0]
@@ -117,13 +140,17 @@ func (r *Rule) step(t int64, f Frame, emit bool) (Result, error) {
 			r.drop(s)
 		}
 		for _, s := range r.scratch.ended { // those that made room
-			r.keep(s)
+			r.takeBack(s)
+		}
+		if before != nil {
+			before.mark = r.mark
+			*r = *before
 		}
 		return Result{}, err
 	}
 	r.judge(st)
 	r.forget(st)
-	r.before, r.last, r.now = t, t, max(r.now, t)
+	r.before, r.last, r.now = t, max(r.last, t), max(r.now, t)
 	st.out.Outputs, st.out.Verdicts = r.scratch.outputs, r.scratch.verdicts
 	st.out.Changes.Began, st.out.Changes.Ended = r.scratch.began, r.scratch.ended
 	return st.out, nil
@@ -200,13 +227,13 @@ func (r *Rule) say(st *stepping, s *Series, model string, actual float64, v dete
 	}
 }
 
-// startOver forgets everything.
-func (r *Rule) startOver() error {
+// StartOver forgets everything.
+func (r *Rule) StartOver() error {
 	group, by, err := groupOf(r.spec)
 	if err != nil {
 		return fmt.Errorf("cannot start over: %w", err)
 	}
-	clear(r.series)
+	r.series = map[string]*Series{}
 	r.group, r.by, r.gone = group, by, nil
 	r.now, r.before, r.last, r.loaded, r.group1, r.held, r.charged = 0, 0, 0, 0, 0, 0, 0
 	return nil
