@@ -53,7 +53,7 @@ func newAnomalyRule(spec *lang.Anomaly, file, group string, m *Manager, logger *
 	text := ruleText(spec)
 	a := &anomalyRule{
 		spec: spec, text: text, source: newSource(spec, m.o, m.metrics), logger: logger.With("rule", spec.Name), metrics: m.metrics, budget: &m.budget,
-		owner:  modelstore.Owner{Rule: spec.Name, Key: learnedKey(spec), File: file, Group: group, Text: text},
+		owner:  modelstore.Owner{Rule: spec.Name, Key: spec.LearnedKey(), File: file, Group: group, Text: text},
 		models: models,
 	}
 	a.status.health = upstream.HealthUnknown

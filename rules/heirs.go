@@ -3,12 +3,8 @@ package rules
 import (
 	"fmt"
 
-	"github.com/chironhq/chiron/rules/lang"
 	"github.com/chironhq/chiron/rules/modelstore"
 )
-
-// learnedKey is the identity of what a rule learns.
-func learnedKey(a *lang.Anomaly) string { return a.Name }
 
 // heirs matches new rules with the owners of what has been learned. State
 // belongs to the key of a rule. Of several with one key, first those go

@@ -49,12 +49,13 @@ var (
 	modelsDesc = prometheus.NewDesc("chiron_rules_models", "Models, one a series and anomaly rule, by state.", []string{"rule_group", "rule", "state"}, nil)
 	bytesDesc  = prometheus.NewDesc("chiron_rules_models_bytes", "Memory that the models of a rule hold.", []string{"rule_group", "rule"}, nil)
 	behindDesc = prometheus.NewDesc("chiron_rules_catching_up", "1 while the models of a rule learn from the ring what they have missed.", []string{"rule_group", "rule"}, nil)
+	smallDesc  = prometheus.NewDesc("chiron_rules_unjudged_series", "Series that the model of a rule does not judge, however long it learns, by reason.", []string{"rule_group", "rule", "reason"}, nil)
 	limitDesc  = prometheus.NewDesc("chiron_rules_models_limit_bytes", "Memory that the models of all rules may hold; 0 is no limit.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *modelCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{modelsDesc, bytesDesc, behindDesc, limitDesc} {
+	for _, d := range []*prometheus.Desc{modelsDesc, bytesDesc, behindDesc, smallDesc, limitDesc} {
 		ch <- d
 	}
 }
@@ -72,6 +73,7 @@ func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
 					sum.stages[i] += n
 				}
 				sum.held += r.held
+				sum.small.Members += r.small.Members
 				sum.catchingUp = sum.catchingUp || r.catchingUp
 				continue
 			}
@@ -80,6 +82,9 @@ func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
 		for name, r := range byName {
 			for s, n := range r.stages {
 				ch <- prometheus.MustNewConstMetric(modelsDesc, prometheus.GaugeValue, float64(n), key, name, detect.State(s).String())
+			}
+			if r.small.Members > 0 {
+				ch <- prometheus.MustNewConstMetric(smallDesc, prometheus.GaugeValue, float64(r.small.Members), key, name, string(detect.BelowMinMembers))
 			}
 			behind := 0.0
 			if r.catchingUp {

@@ -18,6 +18,7 @@ type report struct {
 	overMemory int   // because of the bytes that models may hold
 	histograms int   // series that were skipped
 	histogram  string
+	small      detect.Small // groups with too few members to be judged
 	catchingUp bool
 	notes      []string // what the rule cannot do as it is
 }
@@ -51,7 +52,8 @@ func (a *anomalyRule) say(c eval.Changes, t int64) {
 	if t-a.chosenAt >= choicesEvery || t < a.chosenAt || r.stages != old.stages {
 		r.choices, a.chosenAt = a.models.Choices(maxChoices), t
 	}
-	r.notes = a.notes(t)
+	r.small = a.models.Small()
+	r.notes = a.notes(r.small)
 	a.report.Store(r)
 	now := strings.Join(append(r.problems(a.spec.Limit), r.warnings()...), "; ")
 	if now != a.complains {
@@ -83,4 +85,10 @@ func (r *report) warnings() (out []string) {
 }
 
 // notes says what the rule cannot do as it is.
-func (a *anomalyRule) notes(int64) []string { return nil }
+func (a *anomalyRule) notes(small detect.Small) (out []string) {
+	if small.Groups > 0 {
+		out = append(out, fmt.Sprintf("%d groups with %d series in all are not judged, reason %s: they have fewer members than min_members of the model; lower it, or compare by fewer labels",
+			small.Groups, small.Members, detect.BelowMinMembers))
+	}
+	return out
+}

@@ -31,8 +31,9 @@ type saving struct {
 
 // ended is the record of a series that has ended.
 type ended struct {
-	key    string
-	at     int64 // milliseconds
+	series string // key of the series' own record, which goes
+	key    string // of this one
+	at     int64  // milliseconds
 	record []byte
 }
 
@@ -83,7 +84,7 @@ func (s *saving) note(r *eval.Rule, c eval.Changes) {
 		return
 	}
 	for _, e := range c.Ended {
-		s.ended = append(s.ended, ended{key: e.Key(), at: r.Now(), record: r.AppendEnded(nil, e)})
+		s.ended = append(s.ended, ended{series: e.Key(), key: e.EndedKey(), at: r.Now(), record: r.AppendEnded(nil, e)})
 	}
 	if c.Adopted {
 		s.urgent = append(s.urgent, c.Began...)
@@ -110,8 +111,9 @@ func (a *anomalyRule) records(most int) (*batch, error) {
 		return err
 	}
 	for _, e := range s.ended {
-		if !a.models.Has(e.key) { // it may have come back
-			b.add(e.key, e.record)
+		b.add(e.key, e.record)
+		if !a.models.Has(e.series) { // it may have come back
+			b.entries = append(b.entries, modelstore.Entry{Owner: b.owner.ID, Key: e.series})
 		}
 	}
 	for _, x := range s.urgent {

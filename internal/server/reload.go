@@ -86,6 +86,7 @@ func (s *server) reload() error {
 		{"receiver", old.Receiver, cfg.Receiver},
 		{"web", old.Web, cfg.Web},
 		{"query", old.Query, cfg.Query},
+		{"models", old.Models, cfg.Models},
 		{"remote_write", old.RemoteWrite, cfg.RemoteWrite},
 		{"self_monitor", old.Self, cfg.Self},
 		{"remediation.kubernetes", old.Remediation.Kubernetes, cfg.Remediation.Kubernetes},

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"os"
 	"path/filepath"
 
 	"github.com/chironhq/chiron/internal/config"
+	"github.com/chironhq/chiron/internal/machine"
 	"github.com/chironhq/chiron/internal/promapi"
 	"github.com/chironhq/chiron/rules"
 )
@@ -12,6 +14,7 @@ import (
 func (s *server) buildRules(cfg *config.Config) (err error) {
 	s.rules, err = rules.NewManager(rules.Options{
 		Engine: s.engine, Queryable: s.db, Appendable: s.output, Notify: s.notifier.Notify, DB: s.db,
+		ModelMemory: s.modelMemory(cfg), SaveBytesPerMinute: cfg.Models.SaveBytesPerMinute,
 		StateDir: filepath.Join(s.o.StoragePath, "rules"), ExternalURL: s.externalURL, Lookback: cfg.Query.Lookback,
 		Logger: s.logger.With("part", "rules"), Registerer: s.reg,
 	})
@@ -19,6 +22,20 @@ func (s *server) buildRules(cfg *config.Config) (err error) {
 		return err
 	}
 	return s.updateRules(cfg)
+}
+
+// modelMemory is how many bytes the models of all rules may hold.
+func (s *server) modelMemory(cfg *config.Config) int64 {
+	if cfg.Models.Memory > 0 {
+		return cfg.Models.Memory
+	}
+	all, source, err := machine.Memory(os.DirFS("/"))
+	if err != nil {
+		s.logger.Warn("cannot tell how much memory there is; models take the least, set models.memory", "err", err)
+	}
+	limit := config.DefaultModelMemory(all, s.o.CacheMemory)
+	s.logger.Info("memory of models is limited; models.memory sets another limit", "bytes", limit, "half_of_what_the_ring_leaves_of", all, "according_to", source)
+	return limit
 }
 
 func (s *server) updateRules(cfg *config.Config) error {

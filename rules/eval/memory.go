@@ -49,9 +49,31 @@ func (r *Rule) measure(s *Series) {
 	r.charged += max(s.held, r.grown)
 }
 
+// measureShared takes the size of the model of all series anew.
+func (r *Rule) measureShared() {
+	now := int64(detect.Size(r.group))
+	r.held += now - r.sharedHeld
+	r.charged += now - r.sharedHeld
+	r.sharedHeld = now
+}
+
+// Small tells of the groups of a rule over peers that are too small to be
+// judged, as of the newest step.
+func (r *Rule) Small() detect.Small {
+	if r.group == nil {
+		return detect.Small{}
+	}
+	return r.group.Small()
+}
+
 // grownSize is what one series' model holds once it has learned.
 func grownSize(spec *lang.Anomaly) (int64, error) {
-	r := &Rule{spec: spec, config: scorerConfig(spec)}
-	_ = r
+	s := &Series{}
+	if err := (&Rule{spec: spec, config: scorerConfig(spec)}).equip(s); err != nil {
+		return 0, err
+	}
+	if l := s.learner(); l != nil {
+		return overhead + int64(detect.Grown(l)), nil
+	}
 	return overhead, nil
 }

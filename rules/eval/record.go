@@ -98,6 +98,7 @@ func (r *Rule) AppendEnded(b []byte, s *Series) []byte {
 
 // AppendAll appends the record of the model of all series.
 func (r *Rule) AppendAll(b []byte) ([]byte, error) {
+	r.measureShared()
 	start := len(b)
 	b = append(b, recordLayout, kindAll)
 	b = binary.AppendVarint(b, r.upTo(r.group1))
@@ -225,6 +226,7 @@ func (r *Rule) loadAll(p *recordReader, upTo int64) error {
 		r.drop(s)
 	}
 	r.group, r.group1 = group, upTo
+	r.measureShared()
 	for _, s := range members {
 		r.keep(s)
 	}

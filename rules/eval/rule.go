@@ -32,14 +32,15 @@ type Rule struct {
 	loaded int64                // newest time up to which any loaded record has learned; 0: none was loaded
 	group1 int64                // up to which the loaded model of all series has learned
 
-	room    int64 // most bytes that models may be charged for; negative: no limit
-	held    int64 // bytes that they hold
-	charged int64 // bytes that they will hold when they have learned
-	grown   int64 // bytes of one model that has learned
-	mark    uint64
-	b       *labels.Builder
-	buf     []byte
-	scratch scratch
+	room       int64 // most bytes that models may be charged for; negative: no limit
+	held       int64 // bytes that they hold
+	charged    int64 // bytes that they will hold when they have learned
+	grown      int64 // bytes of one model that has learned
+	sharedHeld int64 // of held, the model of all series
+	mark       uint64
+	b          *labels.Builder
+	buf        []byte
+	scratch    scratch
 }
 
 // Series is one series of a rule, or one entity of several inputs.
@@ -84,13 +85,19 @@ func New(spec *lang.Anomaly) (*Rule, error) {
 	return r, nil
 }
 
+// shared reports whether the rule's model judges all series together.
+func shared(spec *lang.Anomaly) bool {
+	call, ok := spec.Model.(lang.Call)
+	return ok && lang.TraitsOf(call.Name).Group
+}
+
 // groupOf makes the scorer of a rule whose model judges all series together
 // and names the labels that divide them; nil for other models.
 func groupOf(spec *lang.Anomaly) (g *detect.GroupScorer, by []string, err error) {
-	call, ok := spec.Model.(lang.Call)
-	if !ok || !lang.TraitsOf(call.Name).Group {
+	if !shared(spec) {
 		return nil, nil, nil
 	}
+	call := spec.Model.(lang.Call)
 	m, err := BuildGroupModel(spec.Model)
 	if err != nil {
 		return nil, nil, err
@@ -153,30 +160,35 @@ func (r *Rule) bare(key string, ls labels.Labels) *Series {
 func (r *Rule) make(key string, ls labels.Labels) (*Series, error) {
 	s := r.bare(key, ls)
 	r.replacing = r.replacing || s.replaced
+	return s, r.equip(s)
+}
+
+// equip gives a series its model.
+func (r *Rule) equip(s *Series) error {
 	n := len(r.spec.Inputs)
 	switch {
-	case r.group != nil:
+	case shared(r.spec):
 	case n > 0:
 		m, err := BuildVectorModel(r.spec.Model, n)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.vector = detect.NewVectorScorer(m, r.config)
 	default:
 		m, err := BuildModel(r.spec.Model)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.scorer = detect.NewScorer(m, r.config)
 		if r.spec.Forecast != nil && hasAuto(r.spec.Model) {
 			ahead, err := detect.NewTrend(detect.TrendConfig{})
 			if err != nil {
-				return nil, err
+				return err
 			}
 			s.scorer.LookAhead(ahead)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // hasAuto tells whether auto is the model or a part of it.

@@ -150,6 +150,9 @@ func (r *Rule) step(t int64, f Frame, emit bool) (Result, error) {
 	}
 	r.judge(st)
 	r.forget(st)
+	if r.group != nil && len(r.scratch.began)+len(r.scratch.ended) > 0 {
+		r.measureShared()
+	}
 	r.before, r.last, r.now = t, max(r.last, t), max(r.now, t)
 	st.out.Outputs, st.out.Verdicts = r.scratch.outputs, r.scratch.verdicts
 	st.out.Changes.Began, st.out.Changes.Ended = r.scratch.began, r.scratch.ended
@@ -235,6 +238,6 @@ func (r *Rule) StartOver() error {
 	}
 	r.series = map[string]*Series{}
 	r.group, r.by, r.gone = group, by, nil
-	r.now, r.before, r.last, r.loaded, r.group1, r.held, r.charged = 0, 0, 0, 0, 0, 0, 0
+	r.now, r.before, r.last, r.loaded, r.group1, r.held, r.charged, r.sharedHeld = 0, 0, 0, 0, 0, 0, 0, 0
 	return nil
 }
