@@ -57,7 +57,7 @@ func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang
 	if spec.Interval > 0 {
 		interval = spec.Interval
 	}
-	parser := lang.PromQL()
+	parser := m.o.Parser
 	var built []upstream.Rule
 	for _, r := range g.specs {
 		if r.Anomaly != nil {

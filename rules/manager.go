@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/chironhq/chiron/internal/diag"
@@ -33,6 +34,9 @@ type Options struct {
 	Appendable storage.AppendableV2 // what a rule writes must be readable at once
 	// Notify takes the alerts. nil: they go nowhere.
 	Notify upstream.NotifyFunc
+	// Parser reads the rules' expressions; it must be the engine's.
+	// nil: lang.PromQL().
+	Parser parser.Parser
 	// DB streams what can be streamed. nil: everything is queried.
 	DB *tsdbcache.DB
 	// Clock tells when the slots of groups are. nil: the machine's.
@@ -102,6 +106,9 @@ func NewManager(o Options) (*Manager, error) {
 	if o.Clock == nil {
 		o.Clock = wallClock{}
 	}
+	if o.Parser == nil {
+		o.Parser = lang.PromQL()
+	}
 	if o.Notify == nil {
 		o.Notify = func(context.Context, string, ...*upstream.RuleAlert) {}
 	}
@@ -112,7 +119,7 @@ func NewManager(o Options) (*Manager, error) {
 	m.env, err = upstream.NewRuleEnvironment(upstream.RuleEnvironmentOptions{
 		Context: context.Background(), Engine: o.Engine, Queryable: o.Queryable, Appendable: o.Appendable, Notify: o.Notify,
 		ExternalURL: o.ExternalURL, ResendDelay: o.ResendDelay, ForGracePeriod: o.ForGracePeriod,
-		Parser: lang.PromQL(), Logger: o.Logger, Registerer: o.Registerer,
+		Parser: o.Parser, Logger: o.Logger, Registerer: o.Registerer,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot run rules: %w", err)
@@ -148,7 +155,7 @@ func (m *Manager) Close() error {
 }
 
 // LoadFiles reads and checks all files that match the patterns.
-func LoadFiles(patterns []string) ([]*lang.File, diag.Problems, error) {
+func LoadFiles(patterns []string, o lang.Options) ([]*lang.File, diag.Problems, error) {
 	var names []string
 	for _, pattern := range patterns {
 		found, err := filepath.Glob(pattern)
@@ -168,7 +175,7 @@ func LoadFiles(patterns []string) ([]*lang.File, diag.Problems, error) {
 		if err != nil {
 			return nil, problems, fmt.Errorf("cannot read rule file: %w", err)
 		}
-		file, ps := lang.Load(name, text)
+		file, ps := o.Load(name, text)
 		problems = append(problems, ps...)
 		if !ps.HasErrors() {
 			files = append(files, file)
@@ -188,7 +195,7 @@ func LoadFiles(patterns []string) ([]*lang.File, diag.Problems, error) {
 func (m *Manager) Update(patterns []string, s Settings) (diag.Problems, error) {
 	m.update.Lock()
 	defer m.update.Unlock()
-	files, problems, err := LoadFiles(patterns)
+	files, problems, err := LoadFiles(patterns, lang.Options{Parser: m.o.Parser})
 	if err != nil {
 		return problems, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chironhq/chiron/internal/config"
 	"github.com/chironhq/chiron/internal/diag"
+	"github.com/chironhq/chiron/internal/promparse"
 	"github.com/chironhq/chiron/internal/upstream"
 	"github.com/chironhq/chiron/remediation/policy"
 	"github.com/chironhq/chiron/rules/lang"
@@ -34,13 +35,16 @@ func checkCommand(app *kingpin.Application) (string, command) {
 		"  chiron check remediation policies.yaml")
 	explain := cmd.Flag("explain", "Say for each rule how it is evaluated, and why.").Bool()
 	strict := cmd.Flag("strict", "Warnings fail as well.").Bool()
+	experimental := cmd.Flag("experimental-functions", "Accept PromQL's experimental functions in every file, as "+promparse.Setting+" of a configuration does in its files and "+
+		"in those that are checked with it.").Bool()
 	files := cmd.Arg("file", "Files to check, after an optional kind: config, rules or remediation.").Required().Strings()
 	return cmd.FullCommand(), func(_ context.Context, e env) error {
-		c := checker{env: e, explain: *explain}
+		c := checker{env: e, explain: *explain, experimental: *experimental}
 		kind, names := kindAndFiles(*files)
 		if len(names) == 0 {
 			return fmt.Errorf("no file after %q", kind)
 		}
+		c.settings(kind, names)
 		for _, name := range names {
 			c.file(kind, name)
 		}
@@ -66,10 +70,26 @@ func kindAndFiles(args []string) (kind string, files []string) {
 
 type checker struct {
 	env
-	explain    bool
-	problems   diag.Problems
-	unreadable bool
-	loaded     []*lang.File // rule files without errors, to be checked together
+	explain      bool
+	experimental bool         // experimental functions are on
+	rule         lang.Options // of rule files
+	problems     diag.Problems
+	unreadable   bool
+	loaded       []*lang.File // rule files without errors, to be checked together
+}
+
+// settings takes from the configurations among the files what bears on the
+// others. What is wrong in them shows when they are checked.
+func (c *checker) settings(kind string, names []string) {
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil || kind != "" && kind != kindConfig || kind == "" && kindOf(text) != kindConfig {
+			continue
+		}
+		parsed, _ := config.Parse(name, text)
+		c.experimental = c.experimental || parsed.Query.ExperimentalFunctions
+	}
+	c.rule.Parser = promparse.New(promparse.Options{ExperimentalFunctions: c.experimental})
 }
 
 func (c *checker) file(kind, name string) {
@@ -88,7 +108,7 @@ func (c *checker) file(kind, name string) {
 	case kindRules:
 		what = c.rules(name, text)
 	case kindRemediation:
-		set, problems := policy.Load(name, text)
+		set, problems := policy.Options{Parser: c.rule.Parser}.Load(name, text)
 		c.problems = append(c.problems, problems...)
 		if set != nil {
 			what = plural(len(set.Policies), "policy", "policies")
@@ -102,7 +122,7 @@ func (c *checker) file(kind, name string) {
 }
 
 func (c *checker) rules(name string, text []byte) string {
-	file, problems := lang.Load(name, text)
+	file, problems := c.rule.Load(name, text)
 	c.problems = append(c.problems, problems...)
 	if problems.HasErrors() {
 		return ""

@@ -52,6 +52,9 @@ type Query struct {
 	MaxConcurrent int
 	Lookback      time.Duration
 	RangeShortWay bool // common range queries are evaluated series by series; false: by Prometheus's engine alone
+	// ExperimentalFunctions switches PromQL's experimental functions on, in
+	// queries, rules and policies alike.
+	ExperimentalFunctions bool
 }
 
 // Self is Chiron's watch over itself: its own metrics as ordinary series.

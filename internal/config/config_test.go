@@ -20,8 +20,8 @@ alerting: { alertmanagers: [{ static_configs: [{ targets: ['127.0.0.1:9093'] }] 
 remote_write: [{ url: 'http://127.0.0.1:9090/api/v1/write', queue_size: 64MiB, basic_auth: { username: u, password: p } }]
 receiver: { out_of_order_window: 5m, max_series: 1000, max_series_per_metric: 100, max_body_size: 1MiB, max_inflight_size: 128MiB, queue_wait: 1s, read_timeout: 10s, retry_after: 2s, ha: { replica_label: prometheus_replica, failover_timeout: 1m } }
 web: { bearer_token_files: [a], write_bearer_token_files: [w], query_bearer_token_files: [q], max_connections: 9, header_timeout: 3s, body_timeout: 4s }
-query: { timeout: 30s, range_short_way: false }
 models: { memory: 512MiB, save_bytes_per_minute: 1MiB }
+query: { timeout: 30s, range_short_way: false, experimental_functions: true }
 self_monitor: { interval: 5s }
 remediation: { policy_files: [p.yaml], kubernetes: { kubeconfig: k }, webhook: { bearer_tokens: [0123456789] } }
 `))
@@ -36,8 +36,8 @@ remediation: { policy_files: [p.yaml], kubernetes: { kubeconfig: k }, webhook: {
 	want.Receiver.MaxSeriesPerMetric = 100
 	want.Receiver.HA = &HA{ClusterLabel: "cluster", ReplicaLabel: "prometheus_replica", FailoverTimeout: time.Minute, UpdateTimeout: 15 * time.Second, MaxClusters: 1000}
 	want.Web = Web{BearerTokenFiles: []string{"a"}, WriteBearerTokenFiles: []string{"w"}, QueryBearerTokenFiles: []string{"q"}, MaxConnections: 9, HeaderTimeout: 3 * time.Second, BodyTimeout: 4 * time.Second}
-	want.Query.Timeout, want.Query.RangeShortWay = 30*time.Second, false
 	want.Models = Models{Memory: 512 << 20, SaveBytesPerMinute: 1 << 20}
+	want.Query.Timeout, want.Query.RangeShortWay, want.Query.ExperimentalFunctions = 30*time.Second, false, true
 	want.Self = Self{Enabled: true, Interval: 5 * time.Second}
 	want.Remediation = Remediation{
 		PolicyFiles: []string{"p.yaml"}, Kubernetes: Kubernetes{Kubeconfig: "k"}, Webhook: Webhook{BearerTokens: []string{"0123456789"}},

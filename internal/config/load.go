@@ -108,11 +108,12 @@ func (r reader) raw(n *yaml.Node, what string) []byte {
 
 func (r reader) query(n *yaml.Node, c *Query) {
 	r.Object(n, "query", map[string]diag.Field{
-		"timeout":         func(_, v *yaml.Node) { c.Timeout = r.Duration(v, "timeout") },
-		"max_samples":     func(_, v *yaml.Node) { c.MaxSamples = r.count(v, "max_samples") },
-		"max_concurrency": func(_, v *yaml.Node) { c.MaxConcurrent = r.count(v, "max_concurrency") },
-		"lookback_delta":  func(_, v *yaml.Node) { c.Lookback = r.Duration(v, "lookback_delta") },
-		"range_short_way": func(_, v *yaml.Node) { c.RangeShortWay = r.Bool(v, "range_short_way") },
+		"range_short_way":        func(_, v *yaml.Node) { c.RangeShortWay = r.Bool(v, "range_short_way") },
+		"timeout":                func(_, v *yaml.Node) { c.Timeout = r.Duration(v, "timeout") },
+		"max_samples":            func(_, v *yaml.Node) { c.MaxSamples = r.count(v, "max_samples") },
+		"max_concurrency":        func(_, v *yaml.Node) { c.MaxConcurrent = r.count(v, "max_concurrency") },
+		"lookback_delta":         func(_, v *yaml.Node) { c.Lookback = r.Duration(v, "lookback_delta") },
+		"experimental_functions": func(_, v *yaml.Node) { c.ExperimentalFunctions = r.Bool(v, "experimental_functions") },
 	})
 }
 

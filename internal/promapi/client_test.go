@@ -51,8 +51,8 @@ func TestClientGolang(t *testing.T) {
 	if len(warnings) > 0 {
 		t.Error(warnings)
 	}
-	if err == nil || !strings.Contains(err.Error(), "not enabled") {
-		t.Errorf("experimental functions are off, as in Prometheus: %v %v", err, infos)
+	if err == nil || !strings.Contains(err.Error(), "experimental_functions: true") {
+		t.Errorf("experimental functions are off, as in Prometheus, and the message says what switches them on: %v %v", err, infos)
 	}
 	value, _, _, err := c.Query(ctx, `up{instance="a:80"}`, at)
 	equal("Query", err, value, model.Value(model.Vector{{

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 
+	"github.com/chironhq/chiron/internal/promparse"
 	"github.com/chironhq/chiron/internal/upstream"
 	"github.com/chironhq/chiron/tsdbcache"
 )
@@ -34,7 +35,7 @@ type Store interface {
 type Options struct {
 	Store  Store
 	Engine promql.QueryEngine
-	// Parser must be the engine's. nil: upstream.NewParser().
+	// Parser must be the engine's. nil: promparse.New without options.
 	Parser parser.Parser
 	// Rules returns a snapshot of all rule groups in a stable order. nil: none.
 	Rules func() []Group
@@ -105,7 +106,7 @@ func (o Options) withDefaults() (Options, *regexp.Regexp, error) {
 		return o, nil, errors.New("cannot serve the query API without a store and an engine")
 	}
 	if o.Parser == nil {
-		o.Parser = upstream.NewParser()
+		o.Parser = promparse.New(promparse.Options{})
 	}
 	if o.Rules == nil {
 		o.Rules = func() []Group { return nil }

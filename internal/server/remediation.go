@@ -44,7 +44,7 @@ func (s *server) loadPolicies(cfg *config.Config) (*policy.Set, error) {
 		}
 		files = append(files, policy.File{Name: name, Content: text})
 	}
-	set, problems := policy.LoadAll(files...)
+	set, problems := policy.Options{Parser: s.parser}.LoadAll(files...)
 	s.warn(problems)
 	if err := problems.Err(); err != nil {
 		return nil, err

@@ -13,8 +13,8 @@ import (
 // buildRules makes the rule manager and loads the files of the configuration.
 func (s *server) buildRules(cfg *config.Config) (err error) {
 	s.rules, err = rules.NewManager(rules.Options{
-		Engine: s.engine, Queryable: s.db, Appendable: s.output, Notify: s.notifier.Notify, DB: s.db,
 		ModelMemory: s.modelMemory(cfg), SaveBytesPerMinute: cfg.Models.SaveBytesPerMinute,
+		Engine: s.engine, Parser: s.parser, Queryable: s.db, Appendable: s.output, Notify: s.notifier.Notify, DB: s.db,
 		StateDir: filepath.Join(s.o.StoragePath, "rules"), ExternalURL: s.externalURL, Lookback: cfg.Query.Lookback,
 		Logger: s.logger.With("part", "rules"), Registerer: s.reg,
 	})

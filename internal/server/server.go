@@ -27,17 +27,18 @@ import (
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/chironhq/chiron/internal/config"
 	"github.com/chironhq/chiron/internal/promapi"
+	"github.com/chironhq/chiron/internal/promparse"
 	"github.com/chironhq/chiron/internal/promql"
 	"github.com/chironhq/chiron/internal/upstream"
 	"github.com/chironhq/chiron/receiver"
 	"github.com/chironhq/chiron/remediation"
 	"github.com/chironhq/chiron/rules"
 	"github.com/chironhq/chiron/rules/emit"
-	"github.com/chironhq/chiron/rules/lang"
 	"github.com/chironhq/chiron/tsdbcache"
 )
 
@@ -67,6 +68,7 @@ type server struct {
 
 	db          *tsdbcache.DB
 	engine      *promql.Engine
+	parser      parser.Parser        // of everything that reads PromQL
 	output      storage.AppendableV2 // the ring, then every remote write
 	forwarders  []*emit.Forwarder    // one a remote write
 	notifier    *upstream.Notifier
@@ -96,6 +98,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	s.cfg.Store(cfg)
+	s.parser = promparse.New(promparse.Options{ExperimentalFunctions: cfg.Query.ExperimentalFunctions})
 
 	if err := s.checkAuthentication(cfg); err != nil {
 		return err
@@ -145,7 +148,7 @@ func (s *server) build(cfg *config.Config, life *lifecycle) (err error) {
 	life.start("ring", s.db.Run)
 	s.engine, err = upstream.NewQueryEngine(upstream.EngineOptions{
 		MaxSamples: cfg.Query.MaxSamples, Timeout: cfg.Query.Timeout, Concurrency: cfg.Query.MaxConcurrent,
-		Lookback: cfg.Query.Lookback, EngineAlone: !cfg.Query.RangeShortWay, ActiveQueryDir: s.o.StoragePath, Parser: lang.PromQL(), Logger: s.logger.With("part", "query"), Registerer: s.reg,
+		Lookback: cfg.Query.Lookback, EngineAlone: !cfg.Query.RangeShortWay, ActiveQueryDir: s.o.StoragePath, Parser: s.parser, Logger: s.logger.With("part", "query"), Registerer: s.reg,
 	})
 	if err != nil {
 		return err
@@ -224,7 +227,7 @@ func (s *server) serve(life *lifecycle, listener net.Listener) error {
 		return err
 	}
 	api, err := promapi.New(promapi.Options{
-		Store: s.db, Engine: s.engine, Parser: lang.PromQL(), Rules: s.ruleGroups, Alertmanagers: s.notifier, Ready: s.ready.Load,
+		Store: s.db, Engine: s.engine, Parser: s.parser, Rules: s.ruleGroups, Alertmanagers: s.notifier, Ready: s.ready.Load,
 		ConfigYAML: func() string { return s.cfg.Load().Redacted() }, Flags: s.flags(),
 		ExternalLabels: func() labels.Labels { return s.cfg.Load().Global.ExternalLabels },
 		Build: promapi.BuildInfo{

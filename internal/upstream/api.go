@@ -22,6 +22,8 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/util/notifications"
 	apiv1 "github.com/prometheus/prometheus/web/api/v1"
+
+	"github.com/chironhq/chiron/internal/promparse"
 )
 
 // Defaults of remote read, the same as Prometheus's own.
@@ -43,7 +45,7 @@ type APIOptions struct {
 	Engine    promql.QueryEngine
 	Queryable storage.SampleAndChunkQueryable
 	Exemplars storage.ExemplarQueryable
-	// Parser reads selectors and queries. nil: NewParser().
+	// Parser reads selectors and queries. nil: promparse.New without options.
 	Parser parser.Parser
 	// Alertmanagers are shown by /alertmanagers. nil: none.
 	Alertmanagers Alertmanagers
@@ -144,7 +146,7 @@ func NewAPI(o APIOptions) (*API, error) {
 
 func (o APIOptions) withDefaults() APIOptions {
 	if o.Parser == nil {
-		o.Parser = NewParser()
+		o.Parser = promparse.New(promparse.Options{})
 	}
 	if o.Alertmanagers == nil {
 		o.Alertmanagers = noAlertmanagers{}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/chironhq/chiron/internal/promparse"
 	shortway "github.com/chironhq/chiron/internal/promql"
 )
 
@@ -40,19 +41,13 @@ type EngineOptions struct {
 	Lookback time.Duration
 	// EngineAlone has NewQueryEngine evaluate nothing the short way.
 	EngineAlone bool
-	// Parser reads the queries. nil: NewParser().
+	// Parser reads the queries. nil: promparse.New without options.
 	Parser parser.Parser
 	// Logger receives what an operator can act on. nil: slog.Default.
 	Logger *slog.Logger
 	// Registerer receives the prometheus_engine_* metrics, and
 	// chiron_query_range_total of NewQueryEngine. nil: none.
 	Registerer prometheus.Registerer
-}
-
-// NewParser returns the PromQL parser that engine, API and rules share, so that
-// all of them accept the same language: Prometheus's with its default features.
-func NewParser() parser.Parser {
-	return parser.NewParser(parser.Options{})
 }
 
 // NewQueryEngine returns the engine with the short way of range queries before
@@ -86,7 +81,7 @@ func NewEngine(o EngineOptions) (*promql.Engine, error) {
 		o.Lookback = DefaultLookback
 	}
 	if o.Parser == nil {
-		o.Parser = NewParser()
+		o.Parser = promparse.New(promparse.Options{})
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -9,15 +9,18 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/chironhq/chiron/internal/diag"
+	"github.com/chironhq/chiron/internal/promparse"
 	"github.com/chironhq/chiron/remediation/action"
 )
 
 // loader reads one file; problems collect in the Doc.
 type loader struct {
 	*diag.Doc
+	promQL        parser.Parser
 	set           *Set
 	hasGuardrails bool
 }
@@ -25,14 +28,32 @@ type loader struct {
 // Load checks content and returns everything it says together with all its
 // problems; file is its name in messages. The set may be used only without
 // error-level problems.
-func Load(file string, content []byte) (*Set, diag.Problems) {
+func Load(file string, content []byte) (*Set, diag.Problems) { return Options{}.Load(file, content) }
+
+// Options say what policies may use. The zero value is usable.
+type Options struct {
+	// Parser reads the PromQL of conditions and templates; it must be that of
+	// the engine which will be asked. nil: promparse.New without options.
+	Parser parser.Parser
+}
+
+// Load is the function Load with these options.
+func (o Options) Load(file string, content []byte) (*Set, diag.Problems) {
+	l := o.read(file, content)
+	l.Problems.Sort()
+	return l.set, l.Problems
+}
+
+func (o Options) read(file string, content []byte) *loader {
+	if o.Parser == nil {
+		o.Parser = promparse.New(promparse.Options{})
+	}
 	d, root := diag.Parse(file, content)
-	l := &loader{Doc: d, set: &Set{Guardrails: DefaultGuardrails()}}
+	l := &loader{Doc: d, promQL: o.Parser, set: &Set{Guardrails: DefaultGuardrails()}}
 	if root != nil {
 		l.root(root)
 	}
-	l.Problems.Sort()
-	return l.set, l.Problems
+	return l
 }
 
 // File is one policy file as read.
@@ -43,16 +64,12 @@ type File struct {
 
 // LoadAll loads files that hold together: guardrails stand in one of them and a
 // policy's name in one place.
-func LoadAll(files ...File) (*Set, diag.Problems) {
+func (o Options) LoadAll(files ...File) (*Set, diag.Problems) {
 	all := &Set{Guardrails: DefaultGuardrails()}
 	var problems diag.Problems
 	guardrails, names := "", map[string]string{}
 	for _, f := range files {
-		d, root := diag.Parse(f.Name, f.Content)
-		l := &loader{Doc: d, set: &Set{Guardrails: DefaultGuardrails()}}
-		if root != nil {
-			l.root(root)
-		}
+		l := o.read(f.Name, f.Content)
 		if l.hasGuardrails {
 			if guardrails != "" {
 				l.Errorf(nil, "policy/guardrails", "guardrails stand in %s already; write them once", guardrails)

@@ -24,10 +24,10 @@ func TestLoad(t *testing.T) {
 func TestLoadAllHoldsFilesTogether(t *testing.T) {
 	one := File{"a.yaml", []byte("guardrails: { kill_switch: true }\n")}
 	two := File{"b.yaml", []byte("guardrails: { kill_switch: false }\n")}
-	if set, problems := LoadAll(one); problems.HasErrors() || !set.Guardrails.KillSwitch {
+	if set, problems := (Options{}).LoadAll(one); problems.HasErrors() || !set.Guardrails.KillSwitch {
 		t.Errorf("one file: %v", problems)
 	}
-	if _, problems := LoadAll(one, two); problems.String() != "b.yaml: guardrails stand in a.yaml already; write them once [policy/guardrails]\n" {
+	if _, problems := (Options{}).LoadAll(one, two); problems.String() != "b.yaml: guardrails stand in a.yaml already; write them once [policy/guardrails]\n" {
 		t.Errorf("two files: %v", problems)
 	}
 }

@@ -83,7 +83,7 @@ func (l *loader) scale(key, n *yaml.Node, a *Action) {
 
 // query checks an expression inside a template while that is probed.
 func (l *loader) query(n *yaml.Node, expr string) {
-	if _, err := promQL.ParseExpr(expr); err != nil {
+	if _, err := l.promQL.ParseExpr(expr); err != nil {
 		l.Errorf(n, "policy/promql", "query: %v", err)
 	}
 }

@@ -14,7 +14,6 @@ import (
 )
 
 var (
-	promQL     = parser.NewParser(parser.Options{})
 	policyName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$`)
 	// probe stands for every value of an alert while an expression is checked; it
 	// parses inside quotes only, so a value outside of them is found.
@@ -100,7 +99,7 @@ func (l *loader) match(n *yaml.Node, p *Policy) {
 	matchesEmpty := true
 	l.List(n, "match", func(n *yaml.Node) {
 		text := l.String(n, "match")
-		ms, err := promQL.ParseMetricSelector("{" + text + "}")
+		ms, err := l.promQL.ParseMetricSelector("{" + text + "}")
 		if err != nil || len(ms) != 1 {
 			l.Errorf(n, "policy/match", "match: %q is no matcher such as alertname=\"X\"", text)
 			matchesEmpty = false
@@ -182,7 +181,7 @@ func (l *loader) condition(n *yaml.Node, what string) *Template {
 		l.Errorf(n, "policy/template", "%s: %v", what, err)
 		return t
 	}
-	e, err := promQL.ParseExpr(text)
+	e, err := l.promQL.ParseExpr(text)
 	switch {
 	case err != nil && strings.Contains(text, probeText):
 		l.Errorf(n, "policy/promql", "%s: %v (values of the alert must stand inside quotes)", what, err)

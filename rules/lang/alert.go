@@ -69,7 +69,7 @@ func (l *loader) lasting(when *yaml.Node, c *AlertClause) {
 		c.When = fmt.Sprintf("> %v", lastingWhen)
 		return
 	}
-	e, err := promQL.ParseExpr(MetricScore + " " + c.When)
+	e, err := l.promQL.ParseExpr(MetricScore + " " + c.When)
 	if err != nil {
 		return // a problem of its own
 	}
@@ -97,7 +97,7 @@ func (l *loader) alertName(n *yaml.Node) string {
 // checkTemplates lets Prometheus check labels and annotations.
 func (l *loader) checkTemplates(n *yaml.Node, c *AlertClause) {
 	r := rulefmt.Rule{Alert: c.Name, Expr: MetricScore + " " + c.When, Labels: c.Labels, Annotations: c.Annotations}
-	for _, err := range r.Validate(rulefmt.RuleNode{}, model.UTF8Validation, promQL) {
+	for _, err := range r.Validate(rulefmt.RuleNode{}, model.UTF8Validation, l.promQL) {
 		at := l.fieldOf(n, err.Error())
 		l.doc.Errorf(at, "rule/alert", "%s", strings.ReplaceAll(err.Error(), "\n", " "))
 	}
@@ -115,7 +115,7 @@ func (l *loader) when(n *yaml.Node) string {
 		return "> " + strconv.FormatFloat(v, 'g', -1, 64)
 	}
 	prefix := MetricScore + " "
-	e, err := promQL.ParseExpr(prefix + text)
+	e, err := l.promQL.ParseExpr(prefix + text)
 	if pe, ok := errors.AsType[parser.ParseErrors](err); ok {
 		l.promQLErrors(n, "rule/alert", len(prefix), pe)
 		return "> 1"

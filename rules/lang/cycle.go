@@ -79,7 +79,7 @@ func vertices(files []*File) []vertex {
 		for i := range f.Groups {
 			g := &f.Groups[i]
 			for _, r := range g.Expand() {
-				v := prometheusVertex(g, r.Prometheus)
+				v := prometheusVertex(f.promQL, g, r.Prometheus)
 				v.pos = r.Pos
 				if r.Anomaly != nil {
 					v = anomalyVertex(r.Anomaly)
@@ -127,8 +127,8 @@ func (a *Anomaly) seriesLabels() labelSet {
 	return resultLabels(a.Expr)
 }
 
-func prometheusVertex(g *Group, r rulefmt.Rule) vertex {
-	e, err := promQL.ParseExpr(r.Expr)
+func prometheusVertex(p parser.Parser, g *Group, r rulefmt.Rule) vertex {
+	e, err := p.ParseExpr(r.Expr)
 	if err != nil {
 		return vertex{} // an anomaly rule, whose expression stands elsewhere
 	}

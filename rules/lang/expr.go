@@ -19,7 +19,7 @@ func (l *loader) expression(n *yaml.Node, what string, scalar bool) (parser.Expr
 		l.doc.Errorf(n, "rule/expr", "%s is empty; it must be a PromQL expression", what)
 		return nil, ""
 	}
-	e, err := promQL.ParseExpr(text)
+	e, err := l.promQL.ParseExpr(text)
 	if err != nil {
 		if pe, ok := errors.AsType[parser.ParseErrors](err); ok {
 			l.promQLErrors(n, "rule/expr", 0, pe)

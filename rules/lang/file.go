@@ -14,6 +14,8 @@ type Pos struct{ Line, Column int }
 type File struct {
 	Name   string
 	Groups []Group
+
+	promQL parser.Parser // what its expressions were read with
 }
 
 // Group is a list of rules that are evaluated in order.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/chironhq/chiron/internal/diag"
@@ -17,11 +18,14 @@ import (
 //
 // A file that Prometheus accepts is read by Prometheus's own code, and so
 // means the same by construction.
-func Load(file string, content []byte) (*File, diag.Problems) {
-	l, root := newLoader(file, content)
-	rgs, errs := parsePrometheus(content)
+func Load(file string, content []byte) (*File, diag.Problems) { return Options{}.Load(file, content) }
+
+// Load is the function Load with these options.
+func (o Options) Load(file string, content []byte) (*File, diag.Problems) {
+	l, root := newLoader(file, content, o)
+	rgs, errs := parsePrometheus(content, l.promQL)
 	if len(errs) == 0 {
-		return fromPrometheus(file, rgs, root), l.quieten(l.doc.Problems)
+		return l.fromPrometheus(rgs, root), l.quieten(l.doc.Problems)
 	}
 	f := l.file(root)
 	if !l.hasAnomalies && !l.doc.Problems.HasErrors() {
@@ -45,12 +49,14 @@ func Load(file string, content []byte) (*File, diag.Problems) {
 type loader struct {
 	doc          *diag.Doc
 	content      []byte
+	options      Options
+	promQL       parser.Parser
 	hasAnomalies bool
 	rules        []Pos               // of all rules, in order
 	merging      map[*yaml.Node]bool // whose merge keys are being carried out
 }
 
-func newLoader(file string, content []byte) (*loader, *yaml.Node) {
+func newLoader(file string, content []byte, o Options) (*loader, *yaml.Node) {
 	doc, root := diag.Parse(file, content)
 	if root != nil {
 		// Prometheus reads the first document and warns of the others.
@@ -58,15 +64,15 @@ func newLoader(file string, content []byte) (*loader, *yaml.Node) {
 			doc.Problems[i].Severity = diag.Warning
 		}
 	}
-	return &loader{doc: doc, content: content, merging: map[*yaml.Node]bool{}}, root
+	return &loader{doc: doc, content: content, options: o, promQL: o.parser(), merging: map[*yaml.Node]bool{}}, root
 }
 
-func parsePrometheus(content []byte) (*rulefmt.RuleGroups, []error) {
-	return rulefmt.Parse(content, false, model.UTF8Validation, promQL, slog.New(slog.DiscardHandler))
+func parsePrometheus(content []byte, p parser.Parser) (*rulefmt.RuleGroups, []error) {
+	return rulefmt.Parse(content, false, model.UTF8Validation, p, slog.New(slog.DiscardHandler))
 }
 
 func (l *loader) file(root *yaml.Node) *File {
-	f := &File{Name: l.doc.File}
+	f := &File{Name: l.doc.File, promQL: l.promQL}
 	if root == nil || isNull(root) {
 		return f
 	}
@@ -130,8 +136,8 @@ func (l *loader) group(n *yaml.Node, others map[string]*yaml.Node) (Group, bool)
 }
 
 // fromPrometheus takes over what Prometheus read; the tree gives the places.
-func fromPrometheus(file string, rgs *rulefmt.RuleGroups, root *yaml.Node) *File {
-	f := &File{Name: file}
+func (l *loader) fromPrometheus(rgs *rulefmt.RuleGroups, root *yaml.Node) *File {
+	f := &File{Name: l.doc.File, promQL: l.promQL}
 	groupNodes := items(value(root, "groups"))
 	for i, g := range rgs.Groups {
 		group := Group{Name: g.Name, Interval: time.Duration(g.Interval), Limit: g.Limit, Labels: g.Labels}

@@ -61,7 +61,7 @@ func (l *loader) prometheusRule(n *yaml.Node) (rulefmt.Rule, bool) {
 		return r, false
 	}
 	return r, l.clean(func() {
-		for _, err := range r.Validate(node, model.UTF8Validation, promQL) {
+		for _, err := range r.Validate(node, model.UTF8Validation, l.promQL) {
 			l.prometheusError(n, &err)
 		}
 	})

@@ -14,19 +14,22 @@ import (
 )
 
 // prometheusView is what a file means to Prometheus: our types, filled by it.
-func prometheusView(rgs *rulefmt.RuleGroups) *File { return fromPrometheus("f.yaml", rgs, nil) }
+func prometheusView(rgs *rulefmt.RuleGroups) *File {
+	l, _ := newLoader("f.yaml", nil, Options{})
+	return l.fromPrometheus(rgs, nil)
+}
 
 var sameRules = cmp.Options{
-	cmpopts.EquateEmpty(), cmpopts.IgnoreTypes(Pos{}), cmpopts.IgnoreFields(File{}, "Name"),
+	cmpopts.EquateEmpty(), cmpopts.IgnoreTypes(Pos{}), cmpopts.IgnoreFields(File{}, "Name"), cmpopts.IgnoreUnexported(File{}),
 }
 
 // agree loads content and holds it against Prometheus, both by Load and by the
 // reader of files with anomaly rules, which must read Prometheus rules alike.
 func agree(t *testing.T, content []byte) {
 	t.Helper()
-	rgs, errs := parsePrometheus(content)
+	rgs, errs := parsePrometheus(content, PromQL())
 	f, problems := Load("f.yaml", content)
-	l, root := newLoader("f.yaml", content)
+	l, root := newLoader("f.yaml", content, Options{})
 	own := l.file(root)
 	if len(errs) > 0 {
 		if !l.hasAnomalies && !problems.HasErrors() {
@@ -92,7 +95,7 @@ func TestPrometheusFilesMeanTheSame(t *testing.T) {
 // Prometheus file: the other rules stay what they are, in their order.
 func TestPrometheusRulesBesideAnomalies(t *testing.T) {
 	for name, content := range fixtures(t, "node.yaml") {
-		rgs, errs := parsePrometheus(content)
+		rgs, errs := parsePrometheus(content, PromQL())
 		if len(errs) > 0 {
 			t.Fatal(name, errs)
 		}
@@ -154,7 +157,7 @@ func TestAlertShorthandIsAPrometheusRule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rgs, errs := parsePrometheus(text)
+	rgs, errs := parsePrometheus(text, PromQL())
 	if len(errs) > 0 {
 		t.Fatalf("%v\n%s", errs, text)
 	}

@@ -1,9 +1,27 @@
 package lang
 
-import promparser "github.com/prometheus/prometheus/promql/parser"
+import (
+	"github.com/prometheus/prometheus/promql/parser"
 
-var promQL = promparser.NewParser(promparser.Options{})
+	"github.com/chironhq/chiron/internal/promparse"
+)
 
-// PromQL is the parser of every expression in a rule file. Whoever runs the
-// rules must give the engine the same one, so that both accept the same.
-func PromQL() promparser.Parser { return promQL }
+// Options say how rules will be run. The zero value reads
+// what a Prometheus without feature flags would.
+type Options struct {
+	// Parser reads every expression. Whoever runs the rules must give the
+	// engine the same one, so that both accept the same. nil: PromQL().
+	Parser parser.Parser
+}
+
+var promQL = promparse.New(promparse.Options{})
+
+// PromQL is the parser of rules that are loaded without another one.
+func PromQL() parser.Parser { return promQL }
+
+func (o Options) parser() parser.Parser {
+	if o.Parser == nil {
+		return promQL
+	}
+	return o.Parser
+}

@@ -148,7 +148,7 @@ func (l *loader) checkSources(n *yaml.Node, a *Anomaly) {
 
 // madeUp sets the expression that stands for several ones where one is shown.
 func (l *loader) madeUp(a *Anomaly, text string, at Pos) {
-	e, err := promQL.ParseExpr(text)
+	e, err := l.promQL.ParseExpr(text)
 	if err == nil { // each part has been parsed
 		a.Expr, a.Query, a.exprPos = e, e.String(), at
 	}
