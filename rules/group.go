@@ -50,13 +50,19 @@ type answer struct {
 // newGroup builds a checked group's rules.
 func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang.Group, s Settings, restore bool) (*group, error) {
 	g := &group{
-		env: env, m: m, specs: spec.Expand(), restore: restore, settings: s, asks: make(chan ask),
+		env: env, m: m, restore: restore, settings: s, asks: make(chan ask),
 		logger: m.o.Logger.With("file", file, "group", spec.Name),
 	}
 	interval := s.Interval
 	if spec.Interval > 0 {
 		interval = spec.Interval
 	}
+	whatHolds := spec
+	whatHolds.Interval = interval
+	if offset := env.QueryOffset(); spec.QueryOffset == nil {
+		whatHolds.QueryOffset = &offset
+	}
+	g.specs = whatHolds.Expand()
 	parser := m.o.Parser
 	var built []upstream.Rule
 	for _, r := range g.specs {

@@ -105,6 +105,9 @@ func (e *RuleEnvironment) With(external labels.Labels, queryOffset time.Duration
 	return &RuleEnvironment{opts: &opts, externalLabels: external, externalURL: e.externalURL}
 }
 
+// QueryOffset delays every group that sets none.
+func (e *RuleEnvironment) QueryOffset() time.Duration { return e.opts.DefaultRuleQueryOffset() }
+
 // RuleGroupOptions describe one group.
 type RuleGroupOptions struct {
 	Name, File  string

@@ -17,7 +17,7 @@ import (
 
 // alert reads the alert shorthand of an anomaly rule. What it stands for is
 // checked by Prometheus's own code, templates included.
-func (l *loader) alert(key, n *yaml.Node, a *Anomaly) *AlertClause {
+func (l *loader) alert(key, n *yaml.Node, a *Anomaly, g *Group) *AlertClause {
 	c := &AlertClause{Name: a.Name, When: "> 1", Pos: pos(key)}
 	n = l.merged(n)
 	if n.Kind == yaml.ScalarNode && !isNull(n) {
@@ -46,7 +46,9 @@ func (l *loader) alert(key, n *yaml.Node, a *Anomaly) *AlertClause {
 		l.lasting(when, c)
 	}
 	if ok && c.Name != "" {
-		l.checkTemplates(n, c)
+		l.checkVariables(value(n, "labels"), "label", c.Labels, a)
+		l.checkVariables(value(n, "annotations"), "annotation", c.Annotations, a)
+		l.checkTemplates(n, c, a, g)
 	}
 	return c
 }
@@ -94,9 +96,12 @@ func (l *loader) alertName(n *yaml.Node) string {
 	return name
 }
 
-// checkTemplates lets Prometheus check labels and annotations.
-func (l *loader) checkTemplates(n *yaml.Node, c *AlertClause) {
-	r := rulefmt.Rule{Alert: c.Name, Expr: MetricScore + " " + c.When, Labels: c.Labels, Annotations: c.Annotations}
+// checkTemplates lets Prometheus check the rule that the shorthand becomes,
+// labels and annotations above all.
+func (l *loader) checkTemplates(n *yaml.Node, c *AlertClause, a *Anomaly, g *Group) {
+	with := *a
+	with.Alert = c
+	r := with.alertRule(g)
 	for _, err := range r.Validate(rulefmt.RuleNode{}, model.UTF8Validation, l.promQL) {
 		at := l.fieldOf(n, err.Error())
 		l.doc.Errorf(at, "rule/alert", "%s", strings.ReplaceAll(err.Error(), "\n", " "))

@@ -75,7 +75,7 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 	maps.Copy(a.Labels, g.Labels)
 	maps.Copy(a.Labels, own)
 	if alert != nil {
-		a.Alert = l.alert(alertKey, alert, a)
+		a.Alert = l.alert(alertKey, alert, a, g)
 	}
 	return a
 }

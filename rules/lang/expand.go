@@ -10,20 +10,34 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 )
 
-// AlertRule is the Prometheus alert rule that the shorthand stands for; ok is
-// false when the anomaly has none.
-func (a *Anomaly) AlertRule() (rule rulefmt.Rule, ok bool) {
-	if a.Alert == nil {
-		return rulefmt.Rule{}, false
+// alertRule is the Prometheus alert rule that the shorthand stands for, in its
+// group.
+func (a *Anomaly) alertRule(g *Group) rulefmt.Rule {
+	texts := alertTexts{alert: a.Alert.Name, interval: g.Interval}
+	if g.QueryOffset != nil {
+		texts.offset = *g.QueryOffset
 	}
+	for _, set := range []map[string]string{g.Labels, a.Alert.Labels} {
+		texts.sets = slices.AppendSeq(texts.sets, maps.Keys(set))
+	}
+	slices.Sort(texts.sets)
+	expanded := func(from map[string]string) map[string]string {
+		out := make(map[string]string, len(from))
+		for name, text := range from {
+			out[name] = texts.text(text)
+		}
+		return out
+	}
+	annotations := map[string]string{annotationSummary: a.summary()}
+	maps.Copy(annotations, a.Alert.Annotations)
 	return rulefmt.Rule{
 		Alert:         a.Alert.Name,
 		Expr:          a.scoreSelector() + " " + a.Alert.When,
 		For:           model.Duration(a.Alert.For),
 		KeepFiringFor: model.Duration(a.Alert.KeepFiringFor),
-		Labels:        a.Alert.Labels,
-		Annotations:   a.Alert.Annotations,
-	}, true
+		Labels:        expanded(a.Alert.Labels),
+		Annotations:   expanded(annotations),
+	}
 }
 
 // scoreSelector selects the score of this rule and no other: rules of equal
@@ -41,16 +55,14 @@ func matchEqual(name, value string) string {
 }
 
 // Expand returns the group's rules with every alert shorthand as a rule of its
-// own, right after its anomaly rule.
+// own, right after its anomaly rule. Interval and QueryOffset should be what
+// holds, the group's own or the global one: templates ask for series as of then.
 func (g *Group) Expand() []Rule {
 	out := make([]Rule, 0, len(g.Rules))
 	for _, r := range g.Rules {
 		out = append(out, r)
-		if r.Anomaly == nil {
-			continue
-		}
-		if alert, ok := r.Anomaly.AlertRule(); ok {
-			out = append(out, Rule{Prometheus: alert, Pos: r.Anomaly.Alert.Pos})
+		if r.Anomaly != nil && r.Anomaly.Alert != nil {
+			out = append(out, Rule{Prometheus: r.Anomaly.alertRule(g), Pos: r.Anomaly.Alert.Pos})
 		}
 	}
 	return out

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"maps"
 	"sort"
 	"strings"
 	"testing"
@@ -71,9 +72,18 @@ func describeFields(b *strings.Builder, a *Anomaly) {
 func describeRule(r rulefmt.Rule) string {
 	s := fmt.Sprintf("record %s: %s", r.Record, r.Expr)
 	if r.Alert != "" {
-		s = fmt.Sprintf("alert %s: %s\n    for=%v keep_firing_for=%v annotations=%v", r.Alert, r.Expr, r.For, r.KeepFiringFor, r.Annotations)
+		s = fmt.Sprintf("alert %s: %s\n    for=%v keep_firing_for=%v annotations=%v", r.Alert, r.Expr, r.For, r.KeepFiringFor, short(r.Annotations))
 	}
 	return s + fmt.Sprintf(" labels=%v\n", r.Labels)
+}
+
+// short leaves out the annotation that most alerts have.
+func short(annotations map[string]string) map[string]string {
+	out := maps.Clone(annotations)
+	if strings.HasSuffix(out[annotationSummary], "}}") && strings.Contains(out[annotationSummary], "{{$_of := ") {
+		out[annotationSummary] = "<default>"
+	}
+	return out
 }
 
 func TestChecksAreSorted(t *testing.T) {
