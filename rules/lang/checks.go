@@ -26,7 +26,7 @@ var Checks = []Check{
 	{Name: "rule/cycle", Help: "an anomaly rule that depends on its own output"},
 	{Name: "rule/direction", Severity: diag.Warning, Help: "a direction that is missing, unknown, or given where there is none"},
 	{Name: "rule/duplicate", Severity: diag.Warning, Help: "two anomaly rules that write the same series"},
-	{Name: "rule/exclude", Help: "a time or a holiday that makes no sense"},
+	{Name: "rule/exclude", Help: "a time, a holiday or a recurring time that makes no sense"},
 	{Name: "rule/expr", Help: "an expression that is not PromQL or not an instant vector"},
 	{Name: "rule/forecast", Help: "horizons or a confidence that make no sense, or a model that cannot look ahead"},
 	{Name: "rule/group", Help: "a group without a name of its own"},

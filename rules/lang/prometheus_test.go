@@ -233,6 +233,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("groups: [{name: a, rules: [{anomaly: X, inputs: {a: up, b: 'sum(up)'}, join: [pod], explain: 2, cohort: [pod], width: [1, 2]}]}]"))
 	f.Add([]byte("groups: [{name: a, rules: [{anomaly: X, ratio: {errors: e, total: t}, model: ratio, forecast: {horizons: [1h], limit: '0.1', confidence: 90%}, exclude: [{holidays: [12-25], tz: UTC}, {from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z}]}]}]"))
 	f.Add([]byte("groups: [{name: a, query_offset: 1m, rules: [{anomaly: X, expr: up, alert: {labels: {a: '{{ $score }}'}, annotations: {summary: '{{ if gt $actual $upper }}{{ end }}'}}}]}]"))
+	f.Add([]byte("groups: [{name: a, rules: [{anomaly: X, expr: up, exclude: [{times: [{start_time: '02:00', end_time: '24:00'}], weekdays: ['monday:friday', sunday], days_of_month: ['1:-1'], months: ['may:7'], years: [2026], location: UTC}]}]}]"))
 	f.Add([]byte("a: &a {<<: *a}\ngroups: [*a]"))
 	f.Add([]byte("groups:\n- &g {name: a, rules: [&r {record: x, expr: 1}, {<<: *r}]}\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
