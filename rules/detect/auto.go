@@ -495,7 +495,9 @@ func (m *Auto) UnmarshalBinary(b []byte) error {
 		if err != nil {
 			return errors.Join(errState, err)
 		}
-		m.model = model
+		if m.model = model; m.step() != window {
+			r.fail("a window that cannot be")
+		}
 		r.part(model)
 	}
 	return r.done()

@@ -127,7 +127,7 @@ func (r *reader) count() int64 {
 	return n
 }
 
-func (r *reader) bool() bool { return r.int() != 0 }
+func (r *reader) bool() bool { return r.index(2) == 1 }
 
 // beyondState is the magnitude that no number of a state has: values stay below
 // beyondUse, so what is summed of their squares stays far below.

@@ -97,11 +97,10 @@ func fieldsOf(rnd *rand.Rand, model string, s shape) []string {
 	calls := lang.Calls(e)
 	traits := lang.TraitsOf(calls[0].Name)
 	sometimes(60, fmt.Sprint("limit: ", 3+rnd.Intn(3)))
-	if !traits.Group && rnd.Intn(2) == 0 {
-		fields = append(fields, "cohort: [ns]")
-	} else {
-		sometimes(40, "exclude: [{from: 2026-11-27T02:00:00Z, to: 2026-11-27T02:20:00Z}, {from: 2026-11-27T05:00:00Z, to: 2026-11-27T05:03:00Z}]")
+	if !traits.Group {
+		sometimes(50, "cohort: [ns]")
 	}
+	sometimes(40, "exclude: [{from: 2026-11-27T02:00:00Z, to: 2026-11-27T02:20:00Z}, {from: 2026-11-27T05:00:00Z, to: 2026-11-27T05:03:00Z}]")
 	sometimes(20, "warmup: 40m")
 	sometimes(30, "width: 1.5")
 	if !traits.Sideless && s != ofInputs {
@@ -131,11 +130,6 @@ type pod struct {
 	left   int // minutes until that changes
 	base   float64
 }
-
-// calm tells that every value is a number at a time that is not excluded. What
-// a series has adopted is its own after the first such one, and a scorer does
-// not save that it still waits for it.
-func calm(spec *lang.Anomaly) bool { return spec.Cohort != nil }
 
 // timed is the frame of a time.
 type timed struct {
@@ -196,19 +190,15 @@ func (s *stream) vector(i, k int) []Sample {
 		}
 		metric := fmt.Sprint("m", k)
 		sample := Sample{Labels: with(p.labels, labels.MetricName, metric), V: s.value(p, i, k)}
-		if !calm(s.spec) {
-			switch s.rnd.Intn(150) {
-			case 0, 1:
-				sample.V = math.NaN()
-			case 2:
-				if s.spec.Ratio == nil { // a total without measure leaves a state that cannot be loaded
-					sample.V = math.Inf(1 - 2*s.rnd.Intn(2))
-				}
-			case 3, 4, 5:
-				sample.V *= 20
-			case 6:
-				sample.Histogram = true
-			}
+		switch s.rnd.Intn(150) {
+		case 0, 1:
+			sample.V = math.NaN()
+		case 2:
+			sample.V = math.Inf(1 - 2*s.rnd.Intn(2))
+		case 3, 4, 5:
+			sample.V *= 20
+		case 6:
+			sample.Histogram = true
 		}
 		out = append(out, sample)
 		if s.rnd.Intn(1500) == 0 { // an error, as their outputs would be equal
