@@ -305,6 +305,34 @@ func TestPresence(t *testing.T) {
 	}
 }
 
+// TestPresenceWhenTheClockIsSetBack holds that who is there is not reported as
+// absent beside it, and that such times leave no mark on the state.
+func TestPresenceWhenTheClockIsSetBack(t *testing.T) {
+	m := newGroupModel(t, groupModels[2].make)
+	all := []Member{{Key: "a", V: 1}, {Key: "b", V: 1}}
+	for i := range int64(200) {
+		m.Step(i*groupStep, all, nil)
+	}
+	want, err := m.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, back := range []int64{0, 1, 50} {
+		out := m.Step((199-back)*groupStep, all, nil)
+		if len(out) != 2 {
+			t.Fatalf("%d steps back two members have %d verdicts", back, len(out))
+		}
+		for _, v := range out {
+			if v.Score != 0 || v.V != 1 {
+				t.Errorf("%d steps back %s, which is there: %+v", back, v.Key, v)
+			}
+		}
+	}
+	if got, err := m.AppendBinary(nil); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("it has learned from times before: %x, want %x (%v)", got, want, err)
+	}
+}
+
 func TestPresenceCapacity(t *testing.T) {
 	m, err := NewPresence(PresenceConfig{Learn: 0, Forget: time.Hour, Capacity: 2})
 	if err != nil {

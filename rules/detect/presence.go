@@ -69,9 +69,12 @@ func (*Presence) Name() string { return "presence" }
 
 // Step notes who is there, and reports those who are not. The value judged is
 // 1 for a member that is present and 0 for one that is absent; expected is 1.
-// A member whose value is NaN is absent.
+// A member whose value is NaN is absent. A time that is not newer than the
+// newest one is taken for that one: the clock was set back a little.
 func (m *Presence) Step(t int64, members []Member, out []MemberVerdict) []MemberVerdict {
-	m.pause(t)
+	if t = max(t, m.last); m.steps == 0 || t > m.last {
+		m.pause(t)
+	}
 	for _, p := range members {
 		if math.IsNaN(p.V) {
 			continue
