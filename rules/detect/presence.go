@@ -72,7 +72,9 @@ func (*Presence) Name() string { return "presence" }
 // A member whose value is NaN is absent. A time that is not newer than the
 // newest one is taken for that one: the clock was set back a little.
 func (m *Presence) Step(t int64, members []Member, out []MemberVerdict) []MemberVerdict {
-	if t = max(t, m.last); m.steps == 0 || t > m.last {
+	if m.steps > 0 && t <= m.last {
+		t = m.last
+	} else {
 		m.pause(t)
 	}
 	for _, p := range members {
