@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/chironhq/chiron/internal/config"
@@ -37,9 +39,14 @@ func checkCommand(app *kingpin.Application) (string, command) {
 	strict := cmd.Flag("strict", "Warnings fail as well.").Bool()
 	experimental := cmd.Flag("experimental-functions", "Accept PromQL's experimental functions in every file, as "+promparse.Setting+" of a configuration does in its files and "+
 		"in those that are checked with it.").Bool()
+	retention := cmd.Flag("cache.retention", "The server's --cache.retention; with it seasons that do not fit are found.").Default("0").String()
 	files := cmd.Arg("file", "Files to check, after an optional kind: config, rules or remediation.").Required().Strings()
 	return cmd.FullCommand(), func(_ context.Context, e env) error {
-		c := checker{env: e, explain: *explain, experimental: *experimental}
+		d, err := model.ParseDuration(*retention)
+		if err != nil {
+			return fmt.Errorf("--cache.retention: %w", err)
+		}
+		c := checker{env: e, explain: *explain, experimental: *experimental, rule: lang.Options{Retention: time.Duration(d)}}
 		kind, names := kindAndFiles(*files)
 		if len(names) == 0 {
 			return fmt.Errorf("no file after %q", kind)
@@ -88,6 +95,9 @@ func (c *checker) settings(kind string, names []string) {
 		}
 		parsed, _ := config.Parse(name, text)
 		c.experimental = c.experimental || parsed.Query.ExperimentalFunctions
+		if parsed.Global.IntervalGiven {
+			c.rule.Interval = parsed.Global.EvaluationInterval
+		}
 	}
 	c.rule.Parser = promparse.New(promparse.Options{ExperimentalFunctions: c.experimental})
 }

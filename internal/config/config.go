@@ -31,6 +31,7 @@ type Config struct {
 // Global holds what every rule group starts from.
 type Global struct {
 	EvaluationInterval time.Duration
+	IntervalGiven      bool // evaluation_interval stands in the file
 	QueryOffset        time.Duration
 	ExternalLabels     labels.Labels
 }

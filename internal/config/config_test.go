@@ -29,7 +29,7 @@ remediation: { policy_files: [p.yaml], kubernetes: { kubeconfig: k }, webhook: {
 		t.Fatal(problems)
 	}
 	want := Default()
-	want.Global = Global{EvaluationInterval: 15 * time.Second, ExternalLabels: labels.FromStrings("cluster", "a")}
+	want.Global = Global{EvaluationInterval: 15 * time.Second, IntervalGiven: true, ExternalLabels: labels.FromStrings("cluster", "a")}
 	want.RuleFiles = []string{"rules/*.yaml"}
 	want.Receiver.OutOfOrderWindow, want.Receiver.MaxSeries, want.Receiver.MaxBodyBytes = 5*time.Minute, 1000, 1<<20
 	want.Receiver.MaxInflightBytes, want.Receiver.QueueWait, want.Receiver.ReadTimeout, want.Receiver.RetryAfter = 128<<20, time.Second, 10*time.Second, 2*time.Second

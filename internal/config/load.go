@@ -77,6 +77,7 @@ type reader struct{ *diag.Doc }
 func (r reader) global(n *yaml.Node, g *Global) {
 	r.Object(n, "global", map[string]diag.Field{
 		"evaluation_interval": func(_, v *yaml.Node) {
+			g.IntervalGiven = true
 			if g.EvaluationInterval = r.Duration(v, "evaluation_interval"); g.EvaluationInterval <= 0 {
 				r.Errorf(v, "config/range", "evaluation_interval must be longer than 0")
 			}

@@ -7,23 +7,27 @@ import (
 	"github.com/chironhq/chiron/internal/diag"
 )
 
-// CheckFiles checks what only shows when rules are seen together: circles and
-// rules that write the same series. Load has done it for each file; of several
-// files it returns what concerns more than one.
+// CheckFiles checks what only shows when all rules are seen together. It
+// returns what Load does not: circles and rules that write the same series when
+// they concern more than one file, and reads of what no file writes.
 func CheckFiles(files ...*File) diag.Problems {
-	ps := checkCycles(files)
-	ps = append(ps, checkSameSeries(files)...)
-	if len(files) > 1 {
-		alone := map[diag.Problem]bool{}
-		for _, f := range files {
-			for _, p := range CheckFiles(f) {
-				alone[p] = true
-			}
+	known := map[diag.Problem]bool{}
+	for _, f := range files {
+		for _, p := range checkTogether([]*File{f}) {
+			known[p] = true
 		}
-		ps = slices.DeleteFunc(ps, func(p diag.Problem) bool { return alone[p] })
 	}
+	ps := append(checkTogether(files), checkUnwritten(files)...)
+	ps = slices.DeleteFunc(ps, func(p diag.Problem) bool {
+		return known[p] || slices.ContainsFunc(files, func(f *File) bool { return f.Name == p.File && f.silence.covers(p) })
+	})
 	ps.Sort()
 	return ps
+}
+
+// checkTogether looks for circles and for rules that write the same series.
+func checkTogether(files []*File) diag.Problems {
+	return append(checkCycles(files), checkSameSeries(files)...)
 }
 
 // checkSameSeries warns when rules of different groups have one name and the

@@ -68,6 +68,8 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 	l.checkDirectionGiven(n, a)
 	l.checkModelFits(n, a)
 	l.checkCohort(n, a)
+	l.checkSeason(n, a)
+	l.checkCounters(a)
 	l.checkLabels(labels, own)
 	l.checkReserved(labels, own)
 	l.warnTemplates(labels, own)

@@ -20,26 +20,44 @@ type disabled struct {
 	rule  int // index of the rule; -1 for the file
 }
 
-// quieten drops the warnings that comments turn off.
-func (l *loader) quieten(ps diag.Problems) diag.Problems {
-	off, wrong := l.disabledChecks()
-	return slices.DeleteFunc(append(ps, wrong...), func(p diag.Problem) bool {
-		if p.Severity != diag.Warning {
-			return false
-		}
-		rule := l.ruleAt(p.Line)
-		return slices.Contains(off, disabled{p.Check, rule}) || slices.Contains(off, disabled{p.Check, -1})
-	})
+// silence is what the comments of a file turn off.
+type silence struct {
+	rules []Pos // of all rules, in order
+	off   []disabled
 }
 
-func (l *loader) disabledChecks() (off []disabled, wrong diag.Problems) {
+// covers tells whether a problem of the file is turned off.
+func (s silence) covers(p diag.Problem) bool {
+	return p.Severity == diag.Warning &&
+		(slices.Contains(s.off, disabled{p.Check, s.ruleAt(p.Line)}) || slices.Contains(s.off, disabled{p.Check, -1}))
+}
+
+// ruleAt returns the rule that a line (from 1) belongs to, -1 above the first.
+func (s silence) ruleAt(line int) int {
+	rule := -1
+	for i, p := range s.rules {
+		if p.Line <= line {
+			rule = i
+		}
+	}
+	return rule
+}
+
+// quieten drops the warnings that comments turn off.
+func (l *loader) quieten(ps diag.Problems) diag.Problems {
+	wrong := l.disabledChecks()
+	return slices.DeleteFunc(append(ps, wrong...), l.silence.covers)
+}
+
+// disabledChecks reads the comments and returns what is wrong with them.
+func (l *loader) disabledChecks() (wrong diag.Problems) {
 	lines := strings.Split(string(l.content), "\n")
 	for i, line := range lines {
 		m := disableComment.FindStringSubmatchIndex(line)
 		if m == nil {
 			continue
 		}
-		rule := l.ruleAt(belongsTo(lines, i) + 1)
+		rule := l.silence.ruleAt(belongsTo(lines, i) + 1)
 		for _, name := range strings.FieldsFunc(line[m[2]:m[3]], func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\r' }) {
 			if message := cannotDisable(name); message != "" {
 				wrong = append(wrong, diag.Problem{
@@ -48,10 +66,10 @@ func (l *loader) disabledChecks() (off []disabled, wrong diag.Problems) {
 				})
 				continue
 			}
-			off = append(off, disabled{name, rule})
+			l.silence.off = append(l.silence.off, disabled{name, rule})
 		}
 	}
-	return off, wrong
+	return wrong
 }
 
 func cannotDisable(name string) string {
@@ -78,15 +96,4 @@ func belongsTo(lines []string, i int) int {
 		}
 	}
 	return i
-}
-
-// ruleAt returns the rule that a line (from 1) belongs to, -1 above the first.
-func (l *loader) ruleAt(line int) int {
-	rule := -1
-	for i, p := range l.rules {
-		if p.Line <= line {
-			rule = i
-		}
-	}
-	return rule
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chironhq/chiron/internal/diag"
 )
@@ -76,7 +77,10 @@ func TestEveryCheckHasItsPage(t *testing.T) {
 			t.Errorf("the page of %s is wrong about turning it off", c.Name)
 		}
 		example := blocks(text, "yaml")[0]
-		_, problems := Load("f.yaml", []byte(wrap(example)))
+		f, problems := Options{Interval: time.Minute, Retention: day}.Load("f.yaml", []byte(wrap(example)))
+		if f != nil {
+			problems = append(problems, CheckFiles(f)...)
+		}
 		if !slices.ContainsFunc(problems, func(p diag.Problem) bool { return p.Check == c.Name }) {
 			t.Errorf("%s: its example is not reported\n%s\n%s", c.Name, wrap(example), problems)
 		}

@@ -28,6 +28,7 @@ func (l *loader) expression(n *yaml.Node, what string, scalar bool) (parser.Expr
 		}
 		return nil, ""
 	}
+	l.checkRange(n, e)
 	switch e.Type() {
 	case parser.ValueTypeVector:
 		return e, text

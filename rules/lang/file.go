@@ -15,7 +15,8 @@ type File struct {
 	Name   string
 	Groups []Group
 
-	promQL parser.Parser // what its expressions were read with
+	promQL  parser.Parser // what its expressions were read with
+	silence silence
 }
 
 // Group is a list of rules that are evaluated in order.

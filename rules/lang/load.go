@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -20,12 +21,16 @@ import (
 // means the same by construction.
 func Load(file string, content []byte) (*File, diag.Problems) { return Options{}.Load(file, content) }
 
-// Load is the function Load with these options.
+// Load is the function Load under those circumstances.
 func (o Options) Load(file string, content []byte) (*File, diag.Problems) {
 	l, root := newLoader(file, content, o)
 	rgs, errs := parsePrometheus(content, l.promQL)
 	if len(errs) == 0 {
-		return l.fromPrometheus(rgs, root), l.quieten(l.doc.Problems)
+		f := l.fromPrometheus(rgs, root)
+		ps := l.quieten(l.doc.Problems)
+		f.silence = l.silence
+		ps.Sort()
+		return f, ps
 	}
 	f := l.file(root)
 	if !l.hasAnomalies && !l.doc.Problems.HasErrors() {
@@ -35,9 +40,10 @@ func (o Options) Load(file string, content []byte) (*File, diag.Problems) {
 		}
 	}
 	if l.hasAnomalies && !l.doc.Problems.HasErrors() {
-		l.doc.Problems = append(l.doc.Problems, CheckFiles(f)...)
+		l.doc.Problems = append(l.doc.Problems, checkTogether([]*File{f})...)
 	}
 	ps := l.quieten(l.doc.Problems)
+	f.silence = l.silence
 	ps.Sort()
 	if ps.HasErrors() {
 		return nil, ps
@@ -52,7 +58,8 @@ type loader struct {
 	options      Options
 	promQL       parser.Parser
 	hasAnomalies bool
-	rules        []Pos               // of all rules, in order
+	interval     time.Duration // of the group being read; 0: unknown
+	silence      silence
 	merging      map[*yaml.Node]bool // whose merge keys are being carried out
 }
 
@@ -112,10 +119,11 @@ func (l *loader) group(n *yaml.Node, others map[string]*yaml.Node) (Group, bool)
 	if rules == nil {
 		return g, true
 	}
+	l.interval = cmp.Or(g.Interval, l.options.Interval)
 	anomalies := map[string]*Anomaly{}
 	l.list(rules, "rules", func(n *yaml.Node) {
 		n = l.merged(n)
-		l.rules = append(l.rules, pos(n))
+		l.silence.rules = append(l.silence.rules, pos(n))
 		r := Rule{Pos: pos(n)}
 		ok := true
 		if value(n, "anomaly") != nil {
@@ -150,10 +158,13 @@ func (l *loader) fromPrometheus(rgs *rulefmt.RuleGroups, root *yaml.Node) *File 
 			group.Pos = pos(groupNodes[i])
 			ruleNodes = items(value(groupNodes[i], "rules"))
 		}
+		l.interval = cmp.Or(group.Interval, l.options.Interval)
 		for j, r := range g.Rules {
 			rule := Rule{Prometheus: r}
 			if j < len(ruleNodes) {
 				rule.Pos = pos(ruleNodes[j])
+				l.silence.rules = append(l.silence.rules, rule.Pos)
+				l.checkRangeOf(ruleNodes[j], r)
 			}
 			group.Rules = append(group.Rules, rule)
 		}

@@ -156,6 +156,17 @@ func (l *loader) clean(read func()) bool {
 // byte stands in the file: block scalars and lines that YAML folded included.
 func (l *loader) errorIn(n *yaml.Node, offset int, check, format string, args ...any) {
 	l.doc.Errorf(n, check, format, args...)
+	l.moveInto(n, offset)
+}
+
+// warnIn notes a warning there.
+func (l *loader) warnIn(n *yaml.Node, offset int, check, format string, args ...any) {
+	l.doc.Warnf(n, check, format, args...)
+	l.moveInto(n, offset)
+}
+
+// moveInto moves the newest problem to a byte of the scalar.
+func (l *loader) moveInto(n *yaml.Node, offset int) {
 	if at, ok := l.locate(n, offset); ok {
 		p := &l.doc.Problems[len(l.doc.Problems)-1]
 		p.Line, p.Column = at.Line, at.Column

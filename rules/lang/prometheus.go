@@ -60,11 +60,13 @@ func (l *loader) prometheusRule(n *yaml.Node) (rulefmt.Rule, bool) {
 		l.doc.Errorf(n, "rule/kind", "a rule needs one of record, alert and anomaly")
 		return r, false
 	}
-	return r, l.clean(func() {
+	ok = l.clean(func() {
 		for _, err := range r.Validate(node, model.UTF8Validation, l.promQL) {
 			l.prometheusError(n, &err)
 		}
 	})
+	l.checkRangeOf(n, r)
+	return r, ok
 }
 
 var (

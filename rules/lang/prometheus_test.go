@@ -198,6 +198,35 @@ b.yaml:1:67: warning: anomaly "Twice" has the name and the labels of another rul
 	}
 }
 
+// What Load has said of a file is not said again, and comments turn off what
+// shows over several files as well.
+func TestWarningsOverFilesAreSaidOnce(t *testing.T) {
+	load := func(name, text string) (*File, string) {
+		t.Helper()
+		f, problems := Load(name, []byte(text))
+		if problems.HasErrors() {
+			t.Fatal(problems)
+		}
+		return f, problems.String()
+	}
+	const rule = "{anomaly: A, expr: up, direction: both}"
+	a, said := load("a.yaml", "groups: [{name: a, rules: ["+rule+"]}, {name: b, rules: ["+rule+"]}]")
+	if want := "a.yaml:1:89: warning: anomaly \"A\" has the name and the labels of another rule (group \"a\", line 1 of a.yaml); give one of them another name or label [rule/duplicate]\n"; said != want {
+		t.Errorf("got %s, want %s", said, want)
+	}
+	if ps := CheckFiles(a); len(ps) > 0 {
+		t.Errorf("said again: %s", ps)
+	}
+	b, _ := load("b.yaml", "groups:\n- name: c\n  rules:\n  - "+rule+"\n")
+	if ps := CheckFiles(a, b); len(ps) != 1 || ps[0].File != "b.yaml" {
+		t.Errorf("got %s", ps)
+	}
+	b, _ = load("b.yaml", "groups:\n- name: c\n  rules:\n  # chiron disable rule/duplicate\n  - "+rule+"\n")
+	if ps := CheckFiles(a, b); len(ps) > 0 {
+		t.Errorf("turned off: %s", ps)
+	}
+}
+
 // isComplete holds a loaded file against what the package promises.
 func isComplete(t *testing.T, f *File) {
 	t.Helper()
@@ -238,7 +267,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("groups:\n- &g {name: a, rules: [&r {record: x, expr: 1}, {<<: *r}]}\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		agree(t, content)
-		file, problems := Load("f.yaml", content)
+		file, problems := Options{Interval: time.Minute, Retention: day}.Load("f.yaml", content)
 		if file != nil {
 			CheckFiles(file)
 			isComplete(t, file)
