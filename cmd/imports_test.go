@@ -48,6 +48,8 @@ var forbidden = []struct{ from, to, why string }{
 	{"internal/diag", module + "/...", "a leaf that everybody may share"},
 	{"internal/promql", module + "/...", "range queries over any store, as Prometheus's engine answers them"},
 	{"internal/machine", module + "/...", "a leaf that knows nobody of ours"},
+	{"internal/promparse", module + "/...", "a leaf that both halves share"},
+	{"internal/promparse", "github.com/prometheus/prometheus/promql", "a parser runs nothing"},
 	{"internal/config", module + "/internal/upstream", "configuration is checked without building anything"},
 }
 

@@ -101,32 +101,35 @@ func TestTemplatesKnowTheRulesOutputs(t *testing.T) {
 		w := newWorld(t)
 		w.begin(templated)
 		nasty := "C:\\ \"x\" {{y}} %s\n#é"
-		series := map[string]labels.Labels{
-			"a": labels.FromStrings("__name__", "hum", "pod", "a", "host.name", nasty),
-			"b": labels.FromStrings("__name__", "hum", "pod", "a", "host.name", nasty, "zone", "b", "größe", "1"),
+		// The one in the middle is a part of the others, of which one sorts before
+		// it and one behind.
+		series := []labels.Labels{
+			labels.FromStrings("__name__", "hum", "pod", "a", "host.name", nasty, "zone", "b", "größe", "1"),
+			labels.FromStrings("__name__", "hum", "pod", "a", "host.name", nasty),
+			labels.FromStrings("__name__", "hum", "pod", "a", "host.name", nasty, "zone", "c"),
 		}
-		tick := func(value func(key string) float64) {
-			for key, ls := range series {
-				w.store(ls, value(key))
+		tick := func(value func(i int) float64) {
+			for i, ls := range series {
+				w.store(ls, value(i))
 			}
 			time.Sleep(5 * time.Second)
 		}
 		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); {
-			tick(func(string) float64 { return hum(time.Now()) })
+			tick(func(int) float64 { return hum(time.Now()) })
 		}
 		for range 6 {
-			tick(func(key string) float64 { return map[string]float64{"a": 50, "b": 5000}[key] })
+			tick(func(i int) float64 { return []float64{5000, 50, -3000}[i] })
 		}
 		// A score without a band, as another rule of that name could write it.
 		base := labels.FromStrings("anomaly_name", `Hum "of" {{pods}} 100%`, "team", "o'hara", "tier", "web", "zone", "none")
 		w.store(labels.NewBuilder(base).Set("__name__", lang.MetricScore).Labels(), 7)
 		for range 2 {
-			tick(func(key string) float64 { return map[string]float64{"a": 50, "b": 5000}[key] })
+			tick(func(i int) float64 { return []float64{5000, 50, -3000}[i] })
 		}
 		synctest.Wait()
 
 		alerts := w.active("Loud", "zone")
-		if len(alerts) != 3 {
+		if len(alerts) != 4 {
 			t.Fatalf("%d alerts: %v", len(alerts), w.query("ALERTS"))
 		}
 		for zone, a := range alerts {

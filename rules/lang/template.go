@@ -63,28 +63,18 @@ func (a alertTexts) text(text string) string {
 	return b.String() + text
 }
 
-// declareBand asks once for all of the band that a text uses. A series is found
-// by all labels of the score, and is the score's when it has no others: without
-// the latter a="1" would also find a="1", b="2". What is not there is NaN, for
-// which templates have no literal.
+// declareBand asks for what a text uses of the band. A series is found by all
+// labels of the score, and is the score's when it has no others: without the
+// latter a="1" would also find a="1", b="2". What is not there is NaN, for which
+// templates have no literal. One query for all, by a regular expression for the
+// name, would look at every series of the rule.
 func (a alertTexts) declareBand(b *strings.Builder, names []string) {
-	b.WriteString(`{{$_series := ""}}{{range $k, $v := $labels}}{{if ne $k "__name__"}}{{$_series = printf "%s,%q=%q" $_series $k $v}}{{end}}{{end}}`)
-	fmt.Fprintf(b, `{{$_band := query (printf "vector(NaN) or {__name__=~\"anomaly_(%s)\"%%s}%s" $_series)}}`, strings.Join(names, "|"), a.at())
+	b.WriteString(`{{$_series := ""}}{{range $k, $v := $labels}}{{if ne $k "__name__"}}{{$_series = printf "%s%q=%q," $_series $k $v}}{{end}}{{end}}`)
+	b.WriteString(`{{$_nan := query "vector(NaN)" | first | value}}`)
 	for _, name := range names {
-		fmt.Fprintf(b, "{{$%s := 0.0}}", name)
+		fmt.Fprintf(b, `{{$%s := $_nan}}{{range query (printf "%s{%%s}%s" $_series)}}{{if eq (len .Labels) (len $labels)}}{{$%s = .Value}}{{end}}{{end}}`,
+			name, bandVariables[name], a.at(), name)
 	}
-	b.WriteString("{{range $_band}}{{if not .Labels}}")
-	for _, name := range names {
-		fmt.Fprintf(b, "{{$%s = .Value}}", name)
-	}
-	b.WriteString("{{end}}{{end}}{{range $_band}}{{if eq (len .Labels) (len $labels)}}")
-	for i, name := range names {
-		if i > 0 {
-			b.WriteString("{{else}}")
-		}
-		fmt.Fprintf(b, "{{if eq .Labels.__name__ %q}}{{$%s = .Value}}", bandVariables[name], name)
-	}
-	b.WriteString(strings.Repeat("{{end}}", len(names)) + "{{end}}{{end}}")
 }
 
 // declareSince asks for when the alert became active, which templates are not
