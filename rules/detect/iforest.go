@@ -43,7 +43,8 @@ type IForest struct {
 	seen bool
 	rare calibrator
 
-	trees    []isolationTree // made of grown and round
+	nodes    []isolationNode // of all trees, treeNodes each; made of grown and round
+	roots    []uint8         // of each tree, as a child of a node
 	usual    float64         // number of cuts for a tree's sample
 	middle   []float32       // medians of grown
 	constant []bool          // inputs that do not change in grown
@@ -56,23 +57,36 @@ const (
 	// beyond the depth of a balanced tree nothing is told apart.
 	treeSample = 128
 	treeDepth  = 7
-	treeNodes  = 1<<(treeDepth+1) - 1
+	// treeNodes bounds the cuts of a tree. Those near the root come first: what
+	// is not cut any more are leaves of the last level. A tree of real values
+	// has 50 to 70 cuts.
+	treeNodes = 80
 	// forestLeast is the smallest sample that trees are grown from.
 	forestLeast = 32
 	// forestRarity is the tail probability that scores 1.
 	forestRarity = 1e-3
 )
 
-// isolationTree is a full binary tree in an array: the children of node i are
-// 2i+1 and 2i+2.
-type isolationTree struct {
-	input  [treeNodes]int16 // that the node cuts; leaf: -1
-	cut    [treeNodes]float32
-	lo, hi [treeNodes]float32 // of the node's rows, in that input
-	depth  [treeNodes]float32 // of a leaf: expected number of cuts
+// isolationNode is a cut of a tree. Its rows lie between two values of that
+// input, which are those of two rows of grown. With 7 bytes a cut, a hundred
+// trees take 55 KiB.
+type isolationNode struct {
+	input       uint8    // that the node cuts
+	lo, hi      uint8    // rows of grown
+	left, right uint8    // below isLeaf another node; else a leaf of so many rows more than isLeaf, and one
+	place       [2]uint8 // of the cut between lo and hi, in 65536 parts
 }
 
-const isLeaf = -1
+const isLeaf = 128
+
+// cut is the value below which rows go left. Some rows lie on either side.
+func (n *isolationNode) cut(lo, hi float32) float32 {
+	part := float32(1+uint32(n.place[0])|uint32(n.place[1])<<8) * (1.0 / (1 << 16))
+	if cut := lo + float32((hi-lo)*part); lo < cut && cut < hi {
+		return cut
+	}
+	return hi
+}
 
 // NewIForest makes the model.
 func NewIForest(c IForestConfig) (*IForest, error) {
@@ -99,7 +113,7 @@ func (f *IForest) State() State {
 	switch {
 	case !f.seen:
 		return Cold
-	case len(f.trees) == 0 || f.rare.total < forestLeast:
+	case len(f.roots) == 0 || f.rare.total < forestLeast:
 		return Learning
 	}
 	return Ready
@@ -165,18 +179,22 @@ func (f *IForest) isolation(x []float32) float64 {
 	}
 	elsewhere := float64(off) / float64(f.c.Inputs)
 	sum := 0.0
-	for i := range f.trees {
-		sum += f.trees[i].cuts(x, elsewhere)
+	for i := range f.roots {
+		sum += f.cuts(i, x, elsewhere)
 	}
-	return math.Exp2(-sum / float64(len(f.trees)) / f.usual)
+	return math.Exp2(-sum / float64(len(f.roots)) / f.usual)
 }
 
-// cuts is the expected number of cuts until x is alone; elsewhere is the
-// chance of each cut to be at an input that alone sets x apart.
-func (t *isolationTree) cuts(x []float32, elsewhere float64) float64 {
-	n, depth, sum, together := 0, 1.0, 0.0, 1.0
-	for ; t.input[n] != isLeaf; depth++ {
-		v, lo, hi := x[t.input[n]], t.lo[n], t.hi[n]
+// cuts is the expected number of cuts of a tree until x is alone; elsewhere is
+// the chance of each cut to be at an input that alone sets x apart.
+func (f *IForest) cuts(tree int, x []float32, elsewhere float64) float64 {
+	nodes, at := f.nodes[tree*treeNodes:][:treeNodes], f.roots[tree]
+	depth, sum, together := 0.0, 0.0, 1.0
+	for at < isLeaf {
+		n := &nodes[at]
+		i := int(n.input)
+		v, lo, hi := x[i], f.grown[int(n.lo)*len(x)+i], f.grown[int(n.hi)*len(x)+i]
+		depth++
 		apart := 0.0 // chance that the cut falls between x and the rows
 		if v < lo {
 			apart = float64(lo-v) / float64(hi-v)
@@ -187,14 +205,23 @@ func (t *isolationTree) cuts(x []float32, elsewhere float64) float64 {
 			sum += together * apart * depth
 			together *= 1 - apart
 		}
-		if v < t.cut[n] {
-			n = 2*n + 1
+		if v < n.cut(lo, hi) {
+			at = n.left
 		} else {
-			n = 2*n + 2
+			at = n.right
 		}
 	}
-	return sum + together*float64(t.depth[n])
+	return sum + together*(depth+leafCuts[at-isLeaf])
 }
+
+// leafCuts is how many more cuts isolate one of the rows of a leaf, by their
+// number less one.
+var leafCuts = func() (out [treeSample]float64) {
+	for i := range out {
+		out[i] = expectedCuts(i + 1)
+	}
+	return out
+}()
 
 // expectedCuts is c(n), the mean number of cuts that isolate one of n points:
 // that of an unsuccessful search in a binary search tree.
@@ -218,7 +245,7 @@ func (f *IForest) Learn(p Vector, weight float64) {
 	if f.seen && p.T <= f.last || !f.take(p) {
 		return
 	}
-	if len(f.trees) > 0 {
+	if len(f.roots) > 0 {
 		f.rare.learn(forestDeviation(f.isolation(f.x)))
 	}
 	f.last = p.T
@@ -246,24 +273,25 @@ func (f *IForest) Learn(p Vector, weight float64) {
 func (f *IForest) grow() {
 	n := f.c.Inputs
 	rows := len(f.grown) / n
-	if f.trees == nil {
-		f.trees = make([]isolationTree, f.c.Trees)
+	if f.roots == nil {
+		f.reserve()
 	}
 	r := rand.New(rand.NewPCG(uint64(f.round), 0x150a7e)) //nolint:gosec // chance that repeats
 	f.usual = expectedCuts(min(treeSample, rows))
-	order := make([]int, rows)
+	var order [forestSample]uint8
 	for i := range order {
-		order[i] = i
+		order[i] = uint8(i) //nolint:gosec // below 256
 	}
-	for i := range f.trees {
-		picked := min(treeSample, rows)
+	picked := min(treeSample, rows)
+	for tree := range f.roots {
 		for k := range picked { // the head of a shuffle
 			m := k + r.IntN(rows-k)
 			order[k], order[m] = order[m], order[k]
 		}
-		f.trees[i].grow(f.grown, n, order[:picked], 0, 0, r)
+		f.growTree(tree, order[:picked], r)
 	}
-	column := make([]float32, rows)
+	var sorted [forestSample]float32
+	column := sorted[:rows]
 	for i := range n {
 		for k := range rows {
 			column[k] = f.grown[k*n+i]
@@ -273,45 +301,79 @@ func (f *IForest) grow() {
 	}
 }
 
-// grow cuts the given rows at node, an input and a place by chance, until each
-// row is alone or the depth is reached.
-func (t *isolationTree) grow(sample []float32, inputs int, rows []int, node, depth int, r *rand.Rand) {
-	if len(rows) > 1 && depth < treeDepth {
-		// An input in which the rows do not differ cannot cut them: another one.
-		for i, tries := r.IntN(inputs), 0; tries < inputs; i, tries = (i+1)%inputs, tries+1 {
-			lo, hi := float32(math.Inf(1)), float32(math.Inf(-1))
-			for _, k := range rows {
-				v := sample[k*inputs+i]
-				lo, hi = min(lo, v), max(hi, v)
-			}
-			cut := float32(float64(lo) + r.Float64()*(float64(hi)-float64(lo)))
-			if !(lo < cut) { // rows below a cut are below it, others not: both sides have some
-				cut = hi
-			}
-			if !(lo < hi) {
-				continue
-			}
-			left := 0
-			for k, row := range rows {
-				if sample[row*inputs+i] < cut {
-					rows[left], rows[k] = rows[k], rows[left]
-					left++
-				}
-			}
-			t.input[node], t.cut[node], t.lo[node], t.hi[node] = int16(i), cut, lo, hi
-			t.grow(sample, inputs, rows[:left], 2*node+1, depth+1, r)
-			t.grow(sample, inputs, rows[left:], 2*node+2, depth+1, r)
-			return
-		}
-	}
-	t.input[node], t.depth[node] = isLeaf, float32(float64(depth)+expectedCuts(len(rows)))
+// branch is a part of a tree that has not been grown yet.
+type branch struct {
+	rows  []uint8
+	depth int
+	at    *uint8 // what leads to it
 }
 
-func (f *IForest) reserve() { f.trees = make([]isolationTree, f.c.Trees) }
+// growTree cuts rows, an input and a place by chance, level by level, until
+// each row is alone, or the depth or the number of nodes is reached.
+func (f *IForest) growTree(tree int, rows []uint8, r *rand.Rand) {
+	nodes := f.nodes[tree*treeNodes:][:treeNodes]
+	var queue [1 + 2*treeNodes]branch
+	queue[0] = branch{rows, 0, &f.roots[tree]}
+	waiting, used := 1, 0
+	for i := 0; i < waiting; i++ {
+		b := queue[i]
+		*b.at = uint8(isLeaf + len(b.rows) - 1) //nolint:gosec // at most treeSample rows
+		if len(b.rows) == 1 || b.depth == treeDepth || used == treeNodes {
+			continue
+		}
+		n := &nodes[used]
+		left := f.split(n, b.rows, r)
+		if left == 0 {
+			continue
+		}
+		*b.at = uint8(used) //nolint:gosec // below treeNodes
+		queue[waiting] = branch{b.rows[:left], b.depth + 1, &n.left}
+		queue[waiting+1] = branch{b.rows[left:], b.depth + 1, &n.right}
+		waiting += 2
+		used++
+	}
+}
+
+// split makes n a cut of the rows and returns how many of them, which come to
+// be the first ones, lie below it; 0 when the rows are all equal.
+func (f *IForest) split(n *isolationNode, rows []uint8, r *rand.Rand) (left int) {
+	inputs := f.c.Inputs
+	// An input in which the rows do not differ cannot cut them: another one.
+	for i, tries := r.IntN(inputs), 0; tries < inputs; i, tries = (i+1)%inputs, tries+1 {
+		n.lo, n.hi = rows[0], rows[0]
+		lo, hi := f.grown[int(n.lo)*inputs+i], f.grown[int(n.hi)*inputs+i]
+		for _, k := range rows[1:] {
+			switch v := f.grown[int(k)*inputs+i]; {
+			case v < lo:
+				lo, n.lo = v, k
+			case v > hi:
+				hi, n.hi = v, k
+			}
+		}
+		if !(lo < hi) {
+			continue
+		}
+		place := r.Uint32()
+		n.input, n.place = uint8(i), [2]uint8{uint8(place), uint8(place >> 8)} //nolint:gosec // 16 bits of chance
+		cut := n.cut(lo, hi)
+		for k, row := range rows {
+			if f.grown[int(row)*inputs+i] < cut {
+				rows[left], rows[k] = rows[k], rows[left]
+				left++
+			}
+		}
+		return left
+	}
+	return 0
+}
+
+func (f *IForest) reserve() {
+	f.nodes, f.roots = make([]isolationNode, f.c.Trees*treeNodes), make([]uint8, f.c.Trees)
+}
 
 // Usual is the median of an input; NaN while there are no trees.
 func (f *IForest) Usual(input int) float64 {
-	if len(f.trees) == 0 {
+	if len(f.roots) == 0 {
 		return math.NaN()
 	}
 	return float64(f.middle[input])
@@ -355,7 +417,7 @@ func (f *IForest) UnmarshalBinary(b []byte) error {
 			return errors.Join(errState, errors.New("a sampled number is missing"))
 		}
 	}
-	if f.trees = nil; len(f.grown) > 0 {
+	if f.nodes, f.roots = nil, nil; len(f.grown) > 0 {
 		f.grow()
 	}
 	return nil

@@ -24,40 +24,107 @@ func TestExpectedCuts(t *testing.T) {
 	}
 }
 
-// Every row of the sample ends in exactly one leaf, and the depths are those
-// of the tree: the sum over leaves of rows gives the sample.
+// Every row of the sample ends in exactly one leaf, and each leaf says how many
+// rows it has, and how many cuts isolate one of them.
 func TestIsolationTree(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	for range 200 {
+	for round := range 300 {
 		n, inputs := 1+r.IntN(treeSample), 1+r.IntN(4)
-		sample := make([]float32, n*inputs)
-		for i := range sample {
-			sample[i] = float32(r.IntN(6)) // many are equal
+		f := must2(NewIForest(IForestConfig{Trees: 1, Window: time.Hour, Inputs: inputs}))
+		f.reserve()
+		for range n * inputs {
+			v := float32(r.IntN(6)) // many are equal
+			if round%2 == 0 {
+				v = r.Float32() // as many cuts as there can be
+			}
+			f.grown = append(f.grown, v)
 		}
-		rows := r.Perm(n)
-		var tree isolationTree
-		tree.grow(sample, inputs, rows, 0, 0, r)
-		count := map[int]int{}
+		rows := make([]uint8, n)
+		for i := range rows {
+			rows[i] = uint8(i)
+		}
+		f.growTree(0, rows, r)
+		type leaf struct {
+			path string
+			rows uint8
+		}
+		count, depths := map[leaf]int{}, map[leaf]int{}
 		for k := range n {
-			node, depth := 0, 0
-			for tree.input[node] != isLeaf {
-				if sample[k*inputs+int(tree.input[node])] < tree.cut[node] {
-					node = 2*node + 1
+			x := f.grown[k*inputs : (k+1)*inputs]
+			path, at := "", f.roots[0]
+			for at < isLeaf {
+				n := &f.nodes[at]
+				lo, hi := f.grown[int(n.lo)*inputs+int(n.input)], f.grown[int(n.hi)*inputs+int(n.input)]
+				if v := x[n.input]; v < lo || v > hi {
+					t.Fatalf("row %d: %v does not lie between %v and %v", k, v, lo, hi)
+				} else if v < n.cut(lo, hi) {
+					path, at = path+"l", n.left
 				} else {
-					node = 2*node + 2
+					path, at = path+"r", n.right
 				}
-				depth++
 			}
-			if depth > treeDepth || float64(tree.depth[node]) < float64(depth) {
-				t.Fatalf("row %d: leaf at depth %d says %v", k, depth, tree.depth[node])
+			l := leaf{path, at - isLeaf + 1}
+			count[l]++
+			if depths[l] = len(path); len(path) > treeDepth {
+				t.Fatalf("row %d: a leaf at depth %d", k, len(path))
 			}
-			count[node]++
+			if got, want := f.cuts(0, x, 0), float64(len(path))+expectedCuts(int(l.rows)); math.Abs(got-want) > 1e-9 {
+				t.Fatalf("row %d is alone after %v cuts, want %v", k, got, want)
+			}
 		}
-		for node, rows := range count {
-			depth := math.Floor(math.Log2(float64(node + 1)))
-			if want := float32(depth + expectedCuts(rows)); tree.depth[node] != want {
-				t.Fatalf("a leaf of %d rows at depth %v says %v, want %v", rows, depth, tree.depth[node], want)
+		for l, rows := range count {
+			if int(l.rows) != rows {
+				t.Fatalf("leaf %q of %d rows says %d", l.path, rows, l.rows)
 			}
+		}
+	}
+}
+
+// A cut lies above the least of two values and not above the greatest one, so
+// that both sides have rows, however near or far they are.
+func TestACutLiesBetween(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for range 100_000 {
+		lo := float32(math.Ldexp(r.NormFloat64(), r.IntN(240)-120))
+		hi := max(lo, float32(math.Ldexp(r.NormFloat64(), r.IntN(240)-120)))
+		if r.IntN(3) == 0 {
+			hi = math.Nextafter32(lo, math.MaxFloat32)
+		}
+		n := isolationNode{place: [2]uint8{uint8(r.Uint32()), uint8(r.Uint32())}}
+		if cut := n.cut(lo, hi); lo < hi && !(lo < cut && cut <= hi) {
+			t.Fatalf("%v between %v and %v", cut, lo, hi)
+		}
+	}
+}
+
+// A series' forest takes at most 64 KiB, whatever it has seen; of more inputs
+// 2 KiB more for each, up to whole pages.
+func TestForestsAreSmall(t *testing.T) {
+	for inputs := 2; inputs <= MaxInputs; inputs += 31 {
+		f := must2(NewIForest(IForestConfig{Trees: 100, Window: 24 * time.Hour, Inputs: inputs}))
+		s := subject{fresh: func() saved { return NewVectorScorer(f, ScorerConfig{}) }}
+		if inputs == 2 {
+			s.fresh = func() saved { return NewScorer(NewAlone(f), ScorerConfig{}) }
+		}
+		x, r := s.fresh(), rand.New(rand.NewPCG(6, 6))
+		v := make([]float64, inputs)
+		for i := range 600 {
+			for k := range v {
+				v[k] = r.Float64()
+			}
+			switch x := x.(type) {
+			case *Scorer:
+				x.Step(Point{int64(i) * 600_000, v[0]})
+			case *VectorScorer:
+				x.Step(Vector{int64(i) * 600_000, v}, nil)
+			}
+		}
+		most := 64 << 10
+		if inputs > 2 {
+			most += 2048*inputs + 16<<10
+		}
+		if size := Size(x); size > most || f.State() != Ready {
+			t.Errorf("%d inputs: %d bytes, want at most %d; %s", inputs, size, most, f.State())
 		}
 	}
 }
@@ -112,6 +179,32 @@ func TestIForestConfig(t *testing.T) {
 	}
 	if _, err := NewJoint(MaxInputs + 1); err == nil {
 		t.Error("too many inputs are accepted")
+	}
+}
+
+// TestTreesHaveRoomForTheirCuts counts the cuts of trees over smooth values,
+// which have as many as there can be: few trees are cut short.
+func TestTreesHaveRoomForTheirCuts(t *testing.T) {
+	f := must2(NewIForest(IForestConfig{Trees: 1000, Window: time.Hour, Inputs: 2}))
+	r := rand.New(rand.NewPCG(7, 7))
+	for i := range forestSample {
+		f.Learn(Vector{T: int64(i) * 60_000, V: []float64{r.Float64(), r.NormFloat64()}}, 1)
+	}
+	full, cuts := 0, 0
+	for tree := range f.roots {
+		n := 0
+		for _, node := range f.nodes[tree*treeNodes:][:treeNodes] {
+			if node.left != 0 { // the root is nobody's child
+				n++
+			}
+		}
+		if cuts += n; n == treeNodes {
+			full++
+		}
+	}
+	t.Logf("%d cuts, %d full", cuts/len(f.roots), full)
+	if full*20 > len(f.roots) {
+		t.Errorf("%d of %d trees are full, with %d cuts on the average", full, len(f.roots), cuts/len(f.roots))
 	}
 }
 
