@@ -80,6 +80,105 @@ func TestIsolationTree(t *testing.T) {
 	}
 }
 
+// simpleTree is an isolation tree as one would write it: pointers, and no
+// bound but the depth.
+type simpleTree struct {
+	rows        int
+	input       int
+	cut, lo, hi float64
+	left, right *simpleTree
+}
+
+func growSimple(rows [][]float64, depth int, r *rand.Rand) *simpleTree {
+	n := &simpleTree{rows: len(rows)}
+	if len(rows) < 2 || depth == treeDepth {
+		return n
+	}
+	for _, i := range r.Perm(len(rows[0])) {
+		lo, hi := math.Inf(1), math.Inf(-1)
+		for _, row := range rows {
+			lo, hi = min(lo, row[i]), max(hi, row[i])
+		}
+		if lo == hi {
+			continue
+		}
+		n.input, n.lo, n.hi, n.cut = i, lo, hi, hi-r.Float64()*(hi-lo)
+		var left, right [][]float64
+		for _, row := range rows {
+			if row[i] < n.cut {
+				left = append(left, row)
+			} else {
+				right = append(right, row)
+			}
+		}
+		n.left, n.right = growSimple(left, depth+1, r), growSimple(right, depth+1, r)
+		break
+	}
+	return n
+}
+
+// cuts is the expected number of cuts until x is alone.
+func (n *simpleTree) cuts(x []float64, depth float64) float64 {
+	if n.left == nil {
+		return depth + expectedCuts(n.rows)
+	}
+	v, apart := x[n.input], 0.0
+	if v < n.lo {
+		apart = (n.lo - v) / (n.hi - v)
+	} else if v > n.hi {
+		apart = (v - n.hi) / (v - n.lo)
+	}
+	next := n.right
+	if v < n.cut {
+		next = n.left
+	}
+	return apart*(depth+1) + (1-apart)*next.cuts(x, depth+1)
+}
+
+// TestAForestIsWhatSimpleTreesAre holds isolation scores of forests against
+// those of simple trees over the same samples: smooth ones, ones that are a few
+// values only, and ones with values far away.
+func TestAForestIsWhatSimpleTreesAre(t *testing.T) {
+	const trees = 1000
+	for name, value := range map[string]func(r *rand.Rand) float64{
+		"smooth":     func(r *rand.Rand) float64 { return r.NormFloat64() },
+		"few values": func(r *rand.Rand) float64 { return float64(r.IntN(4)) },
+		"far":        func(r *rand.Rand) float64 { return math.Exp(4 * r.NormFloat64()) },
+		"mostly one": func(r *rand.Rand) float64 { return math.Trunc(r.ExpFloat64() / 2) },
+	} {
+		r := rand.New(rand.NewPCG(8, 8))
+		f := must2(NewIForest(IForestConfig{Trees: trees, Window: time.Hour, Inputs: 2}))
+		var rows [][]float64
+		for i := range forestSample {
+			row := []float64{float64(float32(value(r))), float64(float32(value(r)))}
+			rows = append(rows, row)
+			f.Learn(Vector{T: int64(i) * 60_000, V: row}, 1)
+		}
+		if len(f.grown) != 2*len(rows) {
+			t.Fatalf("the forest has seen %d of %d rows", len(f.grown)/2, len(rows))
+		}
+		var simple []*simpleTree
+		for range trees {
+			r.Shuffle(len(rows), func(i, k int) { rows[i], rows[k] = rows[k], rows[i] })
+			simple = append(simple, growSimple(rows[:treeSample], 0, r))
+		}
+		for k := range 60 {
+			x := []float64{value(r), value(r)}
+			if k%3 == 0 {
+				x[k%2] *= 10
+			}
+			sum := 0.0
+			for _, n := range simple {
+				sum += n.cuts(x, 0)
+			}
+			want := math.Exp2(-sum / trees / expectedCuts(treeSample))
+			if got := f.isolation([]float32{float32(x[0]), float32(x[1])}); math.Abs(got-want) > 0.015 {
+				t.Errorf("%s: %v has %v, simple trees say %v", name, x, got, want)
+			}
+		}
+	}
+}
+
 // A cut lies above the least of two values and not above the greatest one, so
 // that both sides have rows, however near or far they are.
 func TestACutLiesBetween(t *testing.T) {

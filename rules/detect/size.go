@@ -110,7 +110,7 @@ func (s *sizer) interior(v reflect.Value) {
 			s.bytes += allocated(uintptr(len(text)), false)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
+		for i := range v.NumField() { //nolint:modernize // an iterator describes each field, which allocates
 			if f := v.Field(i); pointers(f.Type()) {
 				s.interior(f)
 			}
@@ -174,8 +174,8 @@ func pointers(t reflect.Type) bool {
 			return known.(bool)
 		}
 		has := false
-		for i := range t.NumField() {
-			has = has || pointers(t.Field(i).Type)
+		for f := range t.Fields() {
+			has = has || pointers(f.Type)
 		}
 		pointed.Store(t, has)
 		return has
