@@ -105,11 +105,7 @@ func (s *source) vector(ctx context.Context, p *part, at time.Time, query upstre
 	}
 	if p.selector != nil {
 		s.metrics.evaluations.WithLabelValues(wayStreamed).Inc()
-		tmp, err := p.selector.Vector(ctx, at.UnixMilli())
-		for _, x := range tmp {
-			v = append(v, eval.Sample{Labels: x.Labels, V: x.V})
-		}
-		return v, err
+		return p.selector.Vector(ctx, at.UnixMilli())
 	}
 	s.metrics.evaluations.WithLabelValues(wayQueried).Inc()
 	found, err := query(ctx, p.expr.String(), at)

@@ -12,17 +12,12 @@ import (
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
+	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/tsdbcache"
 )
 
 // ErrHistogram says that a series holds a histogram where a number is needed.
 var ErrHistogram = errors.New("a native histogram, not a number; take a quantile or a rate of its count")
-
-// Sample is one element of the vector.
-type Sample struct {
-	Labels labels.Labels // with the metric name
-	V      float64
-}
 
 // tapCapacity is how many samples may wait between two ticks before the
 // operator reads the ring instead.
@@ -61,12 +56,16 @@ type point struct {
 
 // NewSelector opens the operator for expr, which Explain calls streamed.
 func NewSelector(db *tsdbcache.DB, expr parser.Expr, lookback time.Duration) (*Selector, error) {
+	return newSelector(db, expr, lookback, tapCapacity)
+}
+
+func newSelector(db *tsdbcache.DB, expr parser.Expr, lookback time.Duration, capacity int) (*Selector, error) {
 	sel, reason := selector(expr)
 	if sel == nil {
 		return nil, fmt.Errorf("cannot stream %s: %s", expr, reason)
 	}
 	return &Selector{
-		db: db, tap: db.Tap(sel.LabelMatchers, tapCapacity), matchers: sel.LabelMatchers,
+		db: db, tap: db.Tap(sel.LabelMatchers, capacity), matchers: sel.LabelMatchers,
 		offset: sel.OriginalOffset.Milliseconds(), lookback: lookback.Milliseconds(),
 		refs: map[storage.SeriesRef]*cursor{}, series: map[string]*cursor{},
 	}, nil
@@ -76,21 +75,25 @@ func NewSelector(db *tsdbcache.DB, expr parser.Expr, lookback time.Duration) (*S
 func (s *Selector) Close() { s.tap.Close() }
 
 // Vector returns what the engine would return at t, in milliseconds, given
-// everything in the ring now. Ticks must not go backwards.
-func (s *Selector) Vector(ctx context.Context, t int64) ([]Sample, error) {
+// everything in the ring now, in no order. After an error the next tick reads
+// the ring anew.
+func (s *Selector) Vector(ctx context.Context, t int64) ([]eval.Sample, error) {
 	at := t - s.offset
 	overflowed := s.tap.Drain(func(x tsdbcache.TapSample) {
 		if s.synced { // until the ring is read there is nothing to add to
 			s.take(x)
 		}
 	})
-	if overflowed || !s.synced || at < s.at {
+	if overflowed || at < s.at {
+		s.synced = false
+	}
+	if !s.synced {
 		if err := s.sync(ctx, at); err != nil {
 			return nil, err
 		}
 	}
 	s.at = at
-	out := make([]Sample, 0, len(s.series))
+	out := make([]eval.Sample, 0, len(s.series))
 	for key, c := range s.series {
 		c.advance(at)
 		if c.now.t <= at-s.lookback && len(c.pending) == 0 {
@@ -102,9 +105,10 @@ func (s *Selector) Vector(ctx context.Context, t int64) ([]Sample, error) {
 			continue
 		}
 		if c.now.histogram {
-			return nil, fmt.Errorf("%s: %w", c.labels, ErrHistogram)
+			out = append(out, eval.Sample{Labels: c.labels, Histogram: true})
+		} else {
+			out = append(out, eval.Sample{Labels: c.labels, V: c.now.v})
 		}
-		out = append(out, Sample{c.labels, c.now.v})
 	}
 	if len(s.refs) > 2*len(s.series)+64 {
 		s.forget()
@@ -125,7 +129,7 @@ func (s *Selector) take(x tsdbcache.TapSample) {
 			s.synced = false // gone again already: the ring knows
 			return
 		}
-		c = s.cursor(ls)
+		c = s.cursor(s.series, ls)
 		s.refs[x.Ref] = c
 	}
 	c.add(point{t: x.T, v: x.V})
@@ -136,12 +140,13 @@ func (s *Selector) key(ls labels.Labels) string {
 	return string(s.buf)
 }
 
-func (s *Selector) cursor(ls labels.Labels) *cursor {
+// cursor is the one with those labels, a new one if need be.
+func (s *Selector) cursor(in map[string]*cursor, ls labels.Labels) *cursor {
 	key := s.key(ls)
-	c := s.series[key]
+	c := in[key]
 	if c == nil {
 		c = &cursor{labels: ls}
-		s.series[key] = c
+		in[key] = c
 	}
 	return c
 }
@@ -180,9 +185,10 @@ func (s *Selector) forget() {
 	}
 }
 
-// sync reads the ring: everything within the lookback and after.
+// sync reads the ring: everything within the lookback and after. A read that
+// fails leaves nothing behind but that it is still to be done.
 func (s *Selector) sync(ctx context.Context, at int64) error {
-	s.refs, s.series = map[storage.SeriesRef]*cursor{}, map[string]*cursor{}
+	read := map[string]*cursor{}
 	q, err := s.db.Querier(at-s.lookback+1, 1<<62)
 	if err != nil {
 		return fmt.Errorf("cannot read the ring: %w", err)
@@ -192,7 +198,7 @@ func (s *Selector) sync(ctx context.Context, at int64) error {
 	var it chunkenc.Iterator
 	for set.Next() {
 		series := set.At()
-		c := s.cursor(series.Labels())
+		c := s.cursor(read, series.Labels())
 		it = series.Iterator(it)
 		for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
 			p := point{t: it.AtT()}
@@ -214,6 +220,6 @@ func (s *Selector) sync(ctx context.Context, at int64) error {
 	if err := set.Err(); err != nil {
 		return fmt.Errorf("cannot read the ring: %w", err)
 	}
-	s.synced = true
+	s.refs, s.series, s.synced = map[storage.SeriesRef]*cursor{}, read, true
 	return nil
 }

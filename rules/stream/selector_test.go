@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/tsdbutil"
 	"pgregory.net/rapid"
 
+	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/tsdbcache"
 )
 
@@ -62,10 +63,10 @@ func open(t testing.TB) *tsdbcache.DB {
 	return db
 }
 
-func render(in []Sample) []string {
+func render(in []eval.Sample) []string {
 	out := make([]string, len(in))
 	for i, s := range in {
-		out[i] = fmt.Sprintf("%s %x", s.Labels, math.Float64bits(s.V))
+		out[i] = fmt.Sprintf("%s %x %v", s.Labels, math.Float64bits(s.V), s.Histogram)
 	}
 	slices.Sort(out)
 	return out
@@ -83,9 +84,9 @@ func query(t testing.TB, engine *promql.Engine, db storage.Queryable, expr parse
 	if err != nil {
 		t.Fatal(err)
 	}
-	var in []Sample
+	var in []eval.Sample
 	for _, s := range v {
-		in = append(in, Sample{s.Metric, s.F})
+		in = append(in, eval.Sample{Labels: s.Metric, V: s.F, Histogram: s.H != nil})
 	}
 	return render(in)
 }
@@ -161,31 +162,32 @@ func TestAnOverflowIsMadeGoodByTheRing(t *testing.T) {
 
 func TestAHistogramIsNoNumber(t *testing.T) {
 	db := open(t)
-	s, err := NewSelector(db, parse(t, "m"), time.Minute)
+	s, err := NewSelector(db, parse(t, `{__name__=~"m|n"}`), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	put := func(at int64, h *histogram.Histogram) {
+	put := func(name string, at int64, h *histogram.Histogram) {
 		t.Helper()
 		app := db.AppenderV2(t.Context())
-		if _, err := app.Append(0, labels.FromStrings("__name__", "m"), 0, at, 1, h, nil, storage.AppendV2Options{}); err != nil {
+		if _, err := app.Append(0, labels.FromStrings("__name__", name), 0, at, 1, h, nil, storage.AppendV2Options{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := app.Commit(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	put(1000, tsdbutil.GenerateTestHistogram(1))
-	if _, err := s.Vector(t.Context(), 2000); err == nil {
-		t.Error("a histogram was taken for a number")
+	put("m", 1000, tsdbutil.GenerateTestHistogram(1))
+	put("n", 1000, nil)
+	if got, err := s.Vector(t.Context(), 2000); err != nil || !slices.Equal(render(got), []string{`{__name__="m"} 0 true`, `{__name__="n"} 3ff0000000000000 false`}) {
+		t.Errorf("a number beside a histogram: %v, %v", got, err)
 	}
-	put(3000, &histogram.Histogram{Sum: math.Float64frombits(value.StaleNaN)})
-	if got, err := s.Vector(t.Context(), 4000); err != nil || len(got) != 0 {
+	put("m", 3000, &histogram.Histogram{Sum: math.Float64frombits(value.StaleNaN)})
+	if got, err := s.Vector(t.Context(), 4000); err != nil || len(got) != 1 {
 		t.Errorf("after its stale marker: %v, %v", got, err)
 	}
-	put(5000, nil)
-	if got, err := s.Vector(t.Context(), 6000); err != nil || len(got) != 1 {
+	put("m", 5000, nil)
+	if got, err := s.Vector(t.Context(), 6000); err != nil || len(got) != 2 {
 		t.Errorf("a number again: %v, %v", got, err)
 	}
 }
