@@ -362,43 +362,6 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-func TestTap(t *testing.T) {
-	db := bounded(t)
-	now := at.UnixMilli()
-	put := func(job string, ts int64, v float64) {
-		t.Helper()
-		tx := db.Begin()
-		ref, _ := tx.Create(KeyV1, nil, labels.FromStrings("job", job))
-		tx.Float(ref, 7, ts, v)
-		if res, err := tx.Commit(); err != nil || res.RefusedTotal() > 0 {
-			t.Fatal(res, err)
-		}
-	}
-	put("a", now, 1)
-	tap := db.Tap([]*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "job", "a|c")}, 3)
-	drain := func(lost bool, want ...TapSample) {
-		t.Helper()
-		var have []TapSample
-		overflowed := tap.Drain(func(s TapSample) { s.Ref = 0; have = append(have, s) })
-		if !slices.Equal(have, want) || overflowed != lost {
-			t.Errorf("drained %+v %v, want %+v %v", have, overflowed, want, lost)
-		}
-	}
-	put("a", now+1, 2)
-	put("b", now+1, 3)
-	put("c", now+1, 4) // a series made after the tap
-	put("a", now+1, 2) // there already
-	drain(false, TapSample{ST: 7, T: now + 1, V: 2}, TapSample{ST: 7, T: now + 1, V: 4})
-	for i := range int64(5) {
-		put("a", now+2+i, 5)
-	}
-	drain(true, TapSample{ST: 7, T: now + 2, V: 5}, TapSample{ST: 7, T: now + 3, V: 5}, TapSample{ST: 7, T: now + 4, V: 5})
-	drain(false)
-	tap.Close()
-	put("a", now+99, 6)
-	drain(false)
-}
-
 // Series that are full of open pages refuse new ones and nothing else; memory
 // never grows.
 func TestSeriesLimit(t *testing.T) {

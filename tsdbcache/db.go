@@ -34,7 +34,7 @@ type DB struct {
 	log    *seriesLog           // nil without Dir
 	ex     *exemplars
 	meta   *metas
-	taps   []*Tap
+	taps   taps
 	pend   int // pending series
 	nraw   int // raw pages in use
 	n      counters

@@ -14,7 +14,6 @@ type counters struct {
 	created, removed          uint64
 	predicted, cached, missed uint64
 	logErrors                 uint64
-	tapDropped                uint64
 }
 
 func (n *counters) add(tx *Tx, r *Result) {
@@ -108,8 +107,10 @@ func newCollector(db *DB) *collector {
 		return float64([]uint64{db.n.predicted, db.n.cached, db.n.missed}[i])
 	})
 	gauge("exemplars", "Exemplars held.", func(db *DB) float64 { return float64(len(db.ex.ring)) })
-	gauge("taps", "Open taps.", func(db *DB) float64 { return float64(len(db.taps)) })
-	counter("tap_dropped_samples_total", "Samples that a full tap did not take.", func(db *DB) float64 { return float64(db.n.tapDropped) })
+	gauge("taps", "Open taps; askers for equal matchers share one.", func(db *DB) float64 { return float64(len(db.taps.byKey)) })
+	gauge("tap_readers", "Askers that read from taps.", func(db *DB) float64 { return float64(db.taps.readers()) })
+	gauge("tap_bytes", "Bytes of what waits in taps.", func(db *DB) float64 { return float64(db.taps.bytes()) })
+	counter("tap_dropped_samples_total", "Samples that waited for a reader of a tap when there were too many, or came after.", func(db *DB) float64 { return float64(db.taps.dropped.Load()) })
 	gauge("recovery_seconds", "Time that the last start took to read back the ring.", func(db *DB) float64 { return db.rec.took.Seconds() })
 	add(prometheus.GaugeValue, "recovery_pages", "Pages found at the last start.", "result", []string{"kept", "corrupt", "orphaned"}, func(db *DB, i int) float64 {
 		return float64([]int{db.rec.kept, db.rec.corrupt, db.rec.orphaned}[i])

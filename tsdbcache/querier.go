@@ -230,6 +230,23 @@ func (s *series) Iterator(old chunkenc.Iterator) chunkenc.Iterator {
 	return it
 }
 
+// Series has the samples of one series in [mint, maxt] as the ring holds them
+// now, false if the series has left.
+func (db *DB) Series(ref storage.SeriesRef, mint, maxt int64) (s storage.Series, found bool, err error) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if db.closed {
+		return nil, false, ErrClosed
+	}
+	slot, live := db.liveSlot(ref)
+	if !live {
+		return nil, false, nil
+	}
+	e, b := db.series.entry(slot), labels.NewScratchBuilder(16)
+	at := note{slot: slot, gen: e.gen, lateN: e.lateN & lateMask, lastT: e.lastT}
+	return &series{db: db, note: at, lset: db.labelsOf(slot, &b), mint: mint, maxt: maxt}, true, nil
+}
+
 // ChunkQuerier returns a querier whose samples come as chunks, as remote read
 // wants them.
 func (db *DB) ChunkQuerier(mint, maxt int64) (storage.ChunkQuerier, error) {

@@ -18,6 +18,8 @@ type term struct {
 	added    uint64
 	known    map[uint32]bool
 	accepted []uint32
+	// onlyJudged leaves series alone that have a value which came later.
+	onlyJudged bool
 }
 
 // terms turns matchers into terms. Series without the label match too when a
@@ -140,7 +142,15 @@ func (db *DB) lists(t *term) []*slotList {
 	default:
 		for v, l := range n.vals {
 			yes, known := t.known[v]
-			if t.all || yes || !known && t.match(db.syms.get(v)) {
+			switch {
+			case t.all || known:
+				yes = yes || t.all
+			case t.onlyJudged:
+				yes = t.out
+			default:
+				yes = t.match(db.syms.get(v))
+			}
+			if yes {
 				out = append(out, l)
 			}
 		}

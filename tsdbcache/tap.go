@@ -1,145 +1,226 @@
 package tsdbcache
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 )
 
-// TapSample is one sample as a tap saw it. A histogram has no value here: the
-// drainer reads it from the ring.
+// TapSample is what a tap has to tell: a sample, or that a series joined.
 type TapSample struct {
 	Ref       storage.SeriesRef
-	ST, T     int64 // milliseconds
-	V         float64
+	ST, T     int64   // milliseconds
+	V         float64 // of a histogram its sum, which is the stale marker's in a stale one
 	Histogram bool
+	// Joined says that the matchers were found to select the series when it had
+	// samples already: the ring has those, see DB.Series. The samples that
+	// follow are queued. Of the other fields only Ref is set.
+	Joined bool
 }
 
-// Tap is a bounded queue of the samples stored in series that its matchers
-// select. The write path only queues; whoever drains does the work.
-type Tap struct {
-	db   *DB
-	ms   []*labels.Matcher
-	want []uint64 // bit per slot; under DB.mu
+// tap collects what is stored in the series that some matchers select, once
+// for everybody who asks for these matchers. The write path only queues and
+// compares symbols; a matcher that is not an equality is judged by a drainer.
+type tap struct {
+	db  *DB
+	id  uint64 // ascending in the order of opening
+	key string
+	ms  []*labels.Matcher
 
-	mu         sync.Mutex
-	queue      []TapSample // never grows beyond its first capacity
-	spare      []TapSample // the other half of the swap in Drain
-	overflowed bool
+	// Symbols that the tap holds in use: of __name__, and of the metric name
+	// that the matchers ask for, 0 if they ask for none.
+	metricName uint32
+	name       uint32
+	equals     []tapEqual
+	others     []tapOther
+
+	// deciding is held while matchers are applied to series, and taken before
+	// DB.mu.
+	deciding sync.Mutex
+
+	tapQueue
+	tapNewborn
 }
 
-// Tap opens a queue of at most capacity samples for the series that ms select,
-// those there are and those to come. Close it when it is no longer drained.
-func (db *DB) Tap(ms []*labels.Matcher, capacity int) *Tap {
-	t := &Tap{db: db, ms: ms, queue: make([]TapSample, 0, max(capacity, 1))}
+// tapEqual wants a label to have a value; 0: that there is none.
+type tapEqual struct{ name, value uint32 }
+
+// tapOther is any other matcher.
+type tapOther struct {
+	name uint32
+	m    *labels.Matcher
+}
+
+// Tap opens a reader of what is stored from now on in the series that ms
+// select, those there are and those to come. While more than capacity samples
+// wait for it the reader loses them, see Drain. Readers of equal matchers
+// share one queue, in which each has a position of its own.
+func (db *DB) Tap(ms []*labels.Matcher, capacity int) *TapReader {
+	ms = canonical(ms)
+	key := tapKey(ms)
 	id := db.txs.begin()
 	defer db.txs.end(id)
-	terms := db.plan(ms)
+	opened := db.newTap(key, ms, id)
+	opened.deciding.Lock()
+	defer opened.deciding.Unlock()
+
 	db.mu.Lock()
-	defer db.mu.Unlock()
-	db.taps = append(db.taps, t)
-	if db.closed {
-		return t
+	t := db.taps.byKey[key]
+	if t == nil {
+		t = opened
+		db.taps.open(db.syms, t)
 	}
-	for _, slot := range db.selectSlots(terms) {
-		t.set(slot, true)
-		db.series.entry(slot).lateN |= flagTapped
+	r := t.join(t, capacity)
+	db.mu.Unlock()
+	if t == opened {
+		t.selectAll()
+	} else {
+		t.deciding.Lock() // whoever opened it may still be choosing its series
+		defer t.deciding.Unlock()
+	}
+	return r
+}
+
+// canonical puts matchers into one order and drops those that say nothing.
+func canonical(ms []*labels.Matcher) []*labels.Matcher {
+	out := slices.DeleteFunc(slices.Clone(ms), func(m *labels.Matcher) bool {
+		return m.Name == "" && m.Value == "" && m.Type == labels.MatchEqual || m.Value == ".*" && m.Type == labels.MatchRegexp
+	})
+	order := func(a, b *labels.Matcher) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Value, b.Value))
+	}
+	slices.SortFunc(out, order)
+	return slices.CompactFunc(out, func(a, b *labels.Matcher) bool { return order(a, b) == 0 })
+}
+
+// tapKey is equal for equal canonical matchers only.
+func tapKey(ms []*labels.Matcher) string {
+	var b []byte
+	for _, m := range ms {
+		b = strconv.AppendQuote(b, m.Name)
+		b = append(b, m.Type.String()...)
+		b = strconv.AppendQuote(b, m.Value)
+	}
+	return string(b)
+}
+
+// newTap makes a tap that nobody reads yet. Its symbols last as long as
+// transaction tx, or as the tap once it is open.
+func (db *DB) newTap(key string, ms []*labels.Matcher, tx uint64) *tap {
+	sym := func(s string) uint32 { return db.syms.intern(stringBytes(s), tx).id }
+	t := &tap{db: db, key: key, ms: ms, metricName: sym(labels.MetricName)}
+	t.blocks.pool, t.dropped = &db.taps.blocks, &db.taps.dropped
+	for _, m := range ms {
+		name := sym(m.Name)
+		if m.Type != labels.MatchEqual {
+			t.others = append(t.others, tapOther{name, m})
+			continue
+		}
+		value := sym(m.Value)
+		if m.Name == labels.MetricName && t.name == 0 && value != 0 {
+			t.name = value
+		} else {
+			t.equals = append(t.equals, tapEqual{name, value})
+		}
 	}
 	return t
 }
 
-// Close ends the tap.
-func (t *Tap) Close() {
-	db := t.db
+// TapReader is one asker's position in a tap. Only one goroutine may use it.
+type TapReader struct {
+	tap      *tap
+	capacity uint64
+
+	// Of the queue, under its mu.
+	next   uint64
+	lost   bool // too much waited; nothing does until the next Drain
+	closed bool
+
+	view []*tapBlock // scratch of Drain
+}
+
+// Drain calls f with everything that waited for the reader, in the order of
+// the commits. It reports whether samples were lost since the last Drain; then
+// f is not called and the drainer resyncs with a query. Series that were made
+// since then are judged first, here and not on the write path.
+func (r *TapReader) Drain(f func(TapSample)) (overflowed bool) {
+	r.tap.decide()
+	return r.tap.drain(r, f)
+}
+
+// Close gives the reader up; with its last reader the tap ends.
+func (r *TapReader) Close() {
+	db, t := r.tap.db, r.tap
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.taps = slices.DeleteFunc(db.taps, func(x *Tap) bool { return x == t })
-	for slot := uint32(1); slot < db.series.next && len(t.want) > 0; slot++ {
-		if t.has(slot) && !slices.ContainsFunc(db.taps, func(x *Tap) bool { return x.has(slot) }) {
-			db.series.entry(slot).lateN &^= flagTapped
-		}
-	}
-	t.want = nil
-}
-
-func (t *Tap) has(slot uint32) bool {
-	return int(slot/64) < len(t.want) && t.want[slot/64]>>(slot%64)&1 == 1
-}
-
-func (t *Tap) set(slot uint32, on bool) {
-	for on && int(slot/64) >= len(t.want) {
-		t.want = append(t.want, 0)
-	}
-	if on {
-		t.want[slot/64] |= 1 << (slot % 64)
-	} else if int(slot/64) < len(t.want) {
-		t.want[slot/64] &^= 1 << (slot % 64)
+	if left, was := t.leave(r); was && left == 0 {
+		db.taps.end(db.syms, t)
 	}
 }
 
-// tapSeries connects a new series to the taps that want it.
-func (db *DB) tapSeries(slot uint32) {
+// feed queues a stored sample. DB.mu is held for writing.
+func (db *DB) feed(slot uint32, e *entry, s TapSample) {
+	taps := db.taps.sets.tapsOf(slot)
+	for _, t := range taps {
+		t.push(s)
+	}
+	if len(taps) == 0 { // they have ended
+		db.taps.sets.assign(slot, 0)
+		e.lateN &^= flagTapped
+	}
+}
+
+// tapSeries connects a series that is published to the taps that want it, or
+// leaves it to them to judge. refs are its symbols. DB.mu is held for writing.
+func (db *DB) tapSeries(slot uint32, refs []uint32) {
+	ts := &db.taps
 	e := db.series.entry(slot)
 	e.lateN &^= flagTapped
-	for _, t := range db.taps {
-		on := !slices.ContainsFunc(t.ms, func(m *labels.Matcher) bool { return !m.Matches(db.value(slot, m.Name)) })
-		t.set(slot, on)
-		if on {
-			e.lateN |= flagTapped
+	set := uint32(0)
+	if len(ts.byKey) > 0 {
+		ref := makeRef(slot, e.gen)
+		offer := func(t *tap) {
+			switch {
+			case !t.equal(refs):
+			case len(t.others) > 0:
+				t.note(ref)
+			default:
+				set = ts.sets.with(set, t)
+			}
 		}
+		for _, t := range ts.byName[symbolOf(refs, ts.metricName)] {
+			offer(t)
+		}
+		for _, t := range ts.nameless {
+			offer(t)
+		}
+	}
+	ts.sets.assign(slot, set)
+	if set != 0 {
+		e.lateN |= flagTapped
 	}
 }
 
-// value is a label value of a series, "" if it has none.
-func (db *DB) value(slot uint32, name string) string {
-	for enc := db.series.encoded(slot); len(enc) > 0; {
-		var n, v uint32
-		n, enc = nextRef(enc)
-		v, enc = nextRef(enc)
-		if db.syms.get(n) == name {
-			return db.syms.get(v)
+// equal reports whether the equalities but that of the metric name hold.
+func (t *tap) equal(refs []uint32) bool {
+	for _, q := range t.equals {
+		if symbolOf(refs, q.name) != q.value {
+			return false
 		}
 	}
-	return ""
-}
-
-// feed queues a stored sample. DB.mu is held.
-func (db *DB) feed(slot uint32, s TapSample) {
-	for _, t := range db.taps {
-		if t.has(slot) && !t.push(s) {
-			db.n.tapDropped++
-		}
-	}
-}
-
-// push queues a sample, or notes that it did not fit.
-func (t *Tap) push(s TapSample) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.queue) == cap(t.queue) {
-		t.overflowed = true
-		return false
-	}
-	t.queue = append(t.queue, s)
 	return true
 }
 
-// Drain calls f with every queued sample in the order of their commits and
-// reports whether samples were lost since the last Drain; then the drainer
-// resyncs with a query. Only one goroutine may drain a tap.
-func (t *Tap) Drain(f func(TapSample)) (overflowed bool) {
-	t.mu.Lock()
-	out := t.queue
-	if t.spare == nil {
-		t.spare = make([]TapSample, 0, cap(out))
+// symbolOf is the value of a name in the symbols of a series, 0 if it has none.
+func symbolOf(refs []uint32, name uint32) uint32 {
+	for i := 0; i+1 < len(refs); i += 2 {
+		if refs[i] == name {
+			return refs[i+1]
+		}
 	}
-	t.queue, t.spare = t.spare[:0], out
-	overflowed, t.overflowed = t.overflowed, false
-	t.mu.Unlock()
-	for _, s := range out {
-		f(s)
-	}
-	return overflowed
+	return 0
 }

@@ -259,7 +259,7 @@ func (tx *Tx) applyHist(h *txHist, lim limits, res *Result) {
 			return
 		}
 	} else {
-		db.stored(slot, e, TapSample{Ref: h.ref, ST: h.st, T: h.t, Histogram: true})
+		db.stored(slot, e, TapSample{Ref: h.ref, ST: h.st, T: h.t, V: histRecord{h: h.h, fh: h.fh}.sum(), Histogram: true})
 	}
 	res.Histograms++
 }
@@ -272,7 +272,7 @@ func (db *DB) stored(slot uint32, e *entry, s TapSample) {
 		}
 	}
 	if e.lateN&flagTapped != 0 {
-		db.feed(slot, s)
+		db.feed(slot, e, s)
 	}
 }
 
@@ -291,7 +291,7 @@ func (db *DB) publish(slot uint32, c *cold) {
 	db.n.created++
 	db.refs = decodeRefs(db.refs[:0], db.series.encoded(slot))
 	db.post.add(db.syms, slot, db.refs)
-	db.tapSeries(slot)
+	db.tapSeries(slot, db.refs)
 }
 
 // prepare follows references to series that left since they were looked up,

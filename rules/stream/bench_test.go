@@ -88,50 +88,64 @@ func BenchmarkTick(b *testing.B) {
 }
 
 // BenchmarkTapped is what taps cost the write path: a commit of 5000 samples
-// with as many taps on every series; draining is not counted.
+// with as many readers on every series, of one tap or each of its own;
+// draining is not counted.
 func BenchmarkTapped(b *testing.B) {
-	const series = 5000
-	for _, taps := range []int{0, 1, 10} {
-		b.Run(fmt.Sprintf("taps=%d", taps), func(b *testing.B) {
-			db, err := tsdbcache.Open(tsdbcache.Options{Memory: 256 << 20, OutOfOrderWindow: -1, MaxFuture: -1})
-			if err != nil {
+	const series, most = 5000, 10
+	label := func(i int) string { return fmt.Sprintf("label_%d", i) }
+	equal := func(name, value string) *labels.Matcher { return labels.MustNewMatcher(labels.MatchEqual, name, value) }
+	run := func(b *testing.B, readers int, matchers func(i int) []*labels.Matcher) {
+		b.Helper()
+		db, err := tsdbcache.Open(tsdbcache.Options{Memory: 256 << 20, OutOfOrderWindow: -1, MaxFuture: -1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		refs := make([]storage.SeriesRef, series)
+		app := db.AppenderV2(b.Context())
+		ls := labels.NewBuilder(labels.FromStrings("__name__", "m"))
+		for i := range most {
+			ls.Set(label(i), "x")
+		}
+		for i := range refs {
+			if refs[i], err = app.Append(0, ls.Set("pod", fmt.Sprintf("checkout-%d", i)).Labels(), 0, 1, 1, nil, nil, storage.AppendV2Options{}); err != nil {
 				b.Fatal(err)
 			}
-			defer func() { _ = db.Close() }()
-			refs := make([]storage.SeriesRef, series)
-			app := db.AppenderV2(b.Context())
-			for i := range refs {
-				if refs[i], err = app.Append(0, labels.FromStrings("__name__", "m", "pod", fmt.Sprintf("checkout-%d", i)), 0, 1, 1, nil, nil, storage.AppendV2Options{}); err != nil {
-					b.Fatal(err)
+		}
+		if err := app.Commit(); err != nil {
+			b.Fatal(err)
+		}
+		open := make([]*tsdbcache.TapReader, readers)
+		for i := range open {
+			open[i] = db.Tap(matchers(i), 2*series)
+			defer open[i].Close()
+		}
+		now := int64(1)
+		for b.Loop() {
+			now += 15_000
+			tx := db.Begin()
+			for _, ref := range refs {
+				tx.Float(ref, 0, now, float64(now))
+			}
+			if r, err := tx.Commit(); err != nil || r.Samples != series {
+				b.Fatalf("%d samples, %v", r.Samples, err)
+			}
+			b.StopTimer()
+			for _, t := range open {
+				if t.Drain(func(tsdbcache.TapSample) {}) {
+					b.Fatal("a reader overflowed")
 				}
 			}
-			if err := app.Commit(); err != nil {
-				b.Fatal(err)
-			}
-			open := make([]*tsdbcache.Tap, taps)
-			for i := range open {
-				open[i] = db.Tap([]*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "__name__", "m")}, 2*series)
-				defer open[i].Close()
-			}
-			now := int64(1)
-			for b.Loop() {
-				now += 15_000
-				tx := db.Begin()
-				for _, ref := range refs {
-					tx.Float(ref, 0, now, float64(now))
-				}
-				if r, err := tx.Commit(); err != nil || r.Samples != series {
-					b.Fatalf("%d samples, %v", r.Samples, err)
-				}
-				b.StopTimer()
-				for _, t := range open {
-					if t.Drain(func(tsdbcache.TapSample) {}) {
-						b.Fatal("a tap overflowed")
-					}
-				}
-				b.StartTimer()
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/series, "ns/sample")
+			b.StartTimer()
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/series, "ns/sample")
+	}
+	for _, n := range []int{0, 1, most} {
+		b.Run(fmt.Sprintf("shared/readers=%d", n), func(b *testing.B) {
+			run(b, n, func(int) []*labels.Matcher { return []*labels.Matcher{equal("__name__", "m")} })
 		})
 	}
+	b.Run(fmt.Sprintf("apart/readers=%d", most), func(b *testing.B) {
+		run(b, most, func(i int) []*labels.Matcher { return []*labels.Matcher{equal("__name__", "m"), equal(label(i), "x")} })
+	})
 }

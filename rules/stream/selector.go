@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/tsdbcache"
@@ -27,31 +26,16 @@ const tapCapacity = 1 << 16
 // every series within the lookback. It is not safe for concurrent use.
 type Selector struct {
 	db       *tsdbcache.DB
-	tap      *tsdbcache.Tap
+	tap      *tsdbcache.TapReader
 	matchers []*labels.Matcher
 	offset   int64 // milliseconds
 	lookback int64
 	refs     map[storage.SeriesRef]*cursor
 	series   map[string]*cursor // by labels: a series that comes back has another reference
+	joined   []storage.SeriesRef
 	synced   bool
 	at       int64 // time of the last tick, offset taken off
 	buf      []byte
-}
-
-// cursor is one series: the newest sample up to the last tick, and those that
-// came early, in order.
-type cursor struct {
-	labels  labels.Labels
-	gone    bool // left the vector; a sample that comes later starts afresh
-	has     bool
-	now     point
-	pending []point
-}
-
-type point struct {
-	t         int64
-	v         float64
-	histogram bool
 }
 
 // NewSelector opens the operator for expr, which Explain calls streamed.
@@ -75,22 +59,16 @@ func newSelector(db *tsdbcache.DB, expr parser.Expr, lookback time.Duration, cap
 func (s *Selector) Close() { s.tap.Close() }
 
 // Vector returns what the engine would return at t, in milliseconds, given
-// everything in the ring now, in no order. After an error the next tick reads
-// the ring anew.
+// everything in the ring now, in no order. A series that holds a histogram is
+// marked as such. After an error the next tick reads the ring anew.
 func (s *Selector) Vector(ctx context.Context, t int64) ([]eval.Sample, error) {
 	at := t - s.offset
-	overflowed := s.tap.Drain(func(x tsdbcache.TapSample) {
-		if s.synced { // until the ring is read there is nothing to add to
-			s.take(x)
-		}
-	})
-	if overflowed || at < s.at {
+	if at < s.at {
 		s.synced = false
 	}
-	if !s.synced {
-		if err := s.sync(ctx, at); err != nil {
-			return nil, err
-		}
+	if err := s.follow(ctx, at); err != nil {
+		s.synced = false
+		return nil, err
 	}
 	s.at = at
 	out := make([]eval.Sample, 0, len(s.series))
@@ -116,10 +94,42 @@ func (s *Selector) Vector(ctx context.Context, t int64) ([]eval.Sample, error) {
 	return out, nil
 }
 
+// maxPasses bounds how often a tick goes on because series join while it reads
+// those that joined before.
+const maxPasses = 4
+
+// follow takes in what was stored since the last tick. A series that joined is
+// read from the ring, which by then may hold more than the other series have
+// told: so the tap is drained again, and what a tick sees is one state of the
+// ring. (While series join without end it stops after maxPasses.)
+func (s *Selector) follow(ctx context.Context, at int64) error {
+	for range maxPasses {
+		s.joined = s.joined[:0]
+		if s.tap.Drain(s.take) {
+			s.synced = false
+		}
+		switch {
+		case !s.synced:
+			return s.sync(ctx, at)
+		case len(s.joined) == 0:
+			return nil
+		}
+		for _, ref := range s.joined {
+			if err := s.join(ctx, ref, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // take notes a sample from the tap.
 func (s *Selector) take(x tsdbcache.TapSample) {
-	if x.Histogram {
-		s.synced = false // a number, a histogram or a stale marker: the ring knows
+	if !s.synced { // until the ring is read there is nothing to add to
+		return
+	}
+	if x.Joined {
+		s.joined = append(s.joined, x.Ref)
 		return
 	}
 	c := s.refs[x.Ref]
@@ -130,96 +140,27 @@ func (s *Selector) take(x tsdbcache.TapSample) {
 			return
 		}
 		c = s.cursor(s.series, ls)
-		s.refs[x.Ref] = c
+		c.ref, s.refs[x.Ref] = x.Ref, c
 	}
-	c.add(point{t: x.T, v: x.V})
-}
-
-func (s *Selector) key(ls labels.Labels) string {
-	s.buf = ls.Bytes(s.buf[:0])
-	return string(s.buf)
+	c.add(point{t: x.T, v: x.V, histogram: x.Histogram})
 }
 
 // cursor is the one with those labels, a new one if need be.
 func (s *Selector) cursor(in map[string]*cursor, ls labels.Labels) *cursor {
-	key := s.key(ls)
-	c := in[key]
+	s.buf = ls.Bytes(s.buf[:0])
+	c := in[string(s.buf)]
 	if c == nil {
 		c = &cursor{labels: ls}
-		in[key] = c
+		in[string(s.buf)] = c
 	}
 	return c
 }
 
-// add keeps p where it belongs: pending until a tick reaches it.
-func (c *cursor) add(p point) {
-	at := len(c.pending)
-	for at > 0 && c.pending[at-1].t >= p.t {
-		at--
-	}
-	if at < len(c.pending) && c.pending[at].t == p.t {
-		return // the ring refuses another value at the same time
-	}
-	c.pending = append(c.pending, point{})
-	copy(c.pending[at+1:], c.pending[at:])
-	c.pending[at] = p
-}
-
-// advance moves to the newest sample up to t.
-func (c *cursor) advance(t int64) {
-	n := 0
-	for n < len(c.pending) && c.pending[n].t <= t {
-		if p := c.pending[n]; !c.has || p.t > c.now.t {
-			c.now, c.has = p, true
-		}
-		n++
-	}
-	c.pending = append(c.pending[:0], c.pending[n:]...)
-}
-
+// forget drops the references of series that have gone or have another one.
 func (s *Selector) forget() {
 	for ref, c := range s.refs {
-		if c.gone {
+		if c.gone || c.ref != ref {
 			delete(s.refs, ref)
 		}
 	}
-}
-
-// sync reads the ring: everything within the lookback and after. A read that
-// fails leaves nothing behind but that it is still to be done.
-func (s *Selector) sync(ctx context.Context, at int64) error {
-	read := map[string]*cursor{}
-	q, err := s.db.Querier(at-s.lookback+1, 1<<62)
-	if err != nil {
-		return fmt.Errorf("cannot read the ring: %w", err)
-	}
-	defer func() { _ = q.Close() }()
-	set := q.Select(ctx, false, nil, s.matchers...)
-	var it chunkenc.Iterator
-	for set.Next() {
-		series := set.At()
-		c := s.cursor(read, series.Labels())
-		it = series.Iterator(it)
-		for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
-			p := point{t: it.AtT()}
-			switch kind {
-			case chunkenc.ValFloat:
-				_, p.v = it.At()
-			default:
-				_, h := it.AtFloatHistogram(nil)
-				p.v = h.Sum // the stale marker of a histogram is its sum
-				p.histogram = !value.IsStaleNaN(h.Sum)
-			}
-			c.add(p)
-		}
-		if err := it.Err(); err != nil {
-			return fmt.Errorf("cannot read %s: %w", series.Labels(), err)
-		}
-		c.advance(at) // keeps pending short
-	}
-	if err := set.Err(); err != nil {
-		return fmt.Errorf("cannot read the ring: %w", err)
-	}
-	s.refs, s.series, s.synced = map[storage.SeriesRef]*cursor{}, read, true
-	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/tsdbutil"
-	"pgregory.net/rapid"
 
 	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/tsdbcache"
@@ -89,49 +88,6 @@ func query(t testing.TB, engine *promql.Engine, db storage.Queryable, expr parse
 		in = append(in, eval.Sample{Labels: s.Metric, V: s.F, Histogram: s.H != nil})
 	}
 	return render(in)
-}
-
-// TestStreamedEqualsTheEngineAtEveryTick feeds random samples, gaps, stale
-// markers, late samples and bursts that overflow the tap.
-func TestStreamedEqualsTheEngineAtEveryTick(t *testing.T) {
-	engine := promql.NewEngine(promql.EngineOpts{
-		MaxSamples: 1e6, Timeout: time.Minute, LookbackDelta: lookback * time.Millisecond, EnableAtModifier: true, EnableNegativeOffset: true,
-	})
-	defer func() { _ = engine.Close() }()
-	for _, text := range []string{`m`, `m{s=~"[0-3]"}`, `m offset 30s`, `m{s!="1"} offset -15s`, `{__name__=~"m|n"}`} {
-		expr := parse(t, text)
-		t.Run(text, func(t *testing.T) {
-			rapid.Check(t, func(rt *rapid.T) {
-				db := open(t)
-				s, err := NewSelector(db, expr, lookback*time.Millisecond)
-				if err != nil {
-					rt.Fatal(err)
-				}
-				defer s.Close()
-				now := int64(1_000_000)
-				for range rapid.IntRange(1, 25).Draw(rt, "ticks") {
-					app := db.AppenderV2(context.Background())
-					for range rapid.IntRange(0, 12).Draw(rt, "samples") {
-						ls := labels.FromStrings("__name__", rapid.SampledFrom([]string{"m", "m", "n"}).Draw(rt, "name"), "s", rapid.StringMatching("[0-5]").Draw(rt, "s"))
-						v := rapid.SampledFrom([]float64{1, 2, 3, math.NaN(), math.Inf(1), math.Float64frombits(value.StaleNaN)}).Draw(rt, "v")
-						at := now + rapid.Int64Range(-40_000, 20_000).Draw(rt, "at")
-						_, _ = app.Append(0, ls, 0, at, v, nil, nil, storage.AppendV2Options{}) // refused duplicates are part of life
-					}
-					if err := app.Commit(); err != nil {
-						rt.Fatal(err)
-					}
-					now += rapid.Int64Range(1, 30_000).Draw(rt, "step")
-					got, err := s.Vector(context.Background(), now)
-					if err != nil {
-						rt.Fatal(err)
-					}
-					if want := query(t, engine, db, expr, now); !slices.Equal(render(got), want) {
-						rt.Fatalf("at %d\nstreamed %v\nengine   %v", now, render(got), want)
-					}
-				}
-			})
-		})
-	}
 }
 
 func TestAnOverflowIsMadeGoodByTheRing(t *testing.T) {
