@@ -44,14 +44,17 @@
 //
 // # Ownership and locks
 //
-// Lock order: DB.syncMu, DB.mu, then any one of txSet.mu, symbols.mu, Tap.mu, snapshots.mu.
+// Lock order: DB.syncMu or tap.deciding, DB.mu, then any one of txSet.mu, symbols.mu, tapQueue.mu, snapshots.mu.
 //
 //   - DB.mu guards pages, chunks, index, logs, counters. Commit and Create hold
 //     it for writing; queries hold it for reading and only to note and to copy.
 //   - Lookup and Symbol take no lock in the steady state: the hash, generation
 //     and successor of an entry are atomics, tables are replaced as a whole.
 //   - DB.syncMu is held while files are forced to disk, without DB.mu.
-//   - Tap.mu guards a queue; the write path only pushes.
+//   - tapQueue.mu guards what waits in a tap and the list of new series that it
+//     has still to judge; the write path only pushes to both.
+//   - tap.deciding is held while a drainer judges new series: regular
+//     expressions run under it and under no other lock.
 //   - snapshots.mu is for queriers that hold DB.mu for reading.
 //
 // Tables without pointers (entries, labels, hash tables) lie off the heap, see

@@ -315,11 +315,28 @@ func TestConcurrency(t *testing.T) {
 			}
 		})
 	}
+	for _, ms := range [][]*labels.Matcher{
+		{equal(labels.MetricName, "m")},
+		{labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, "churn.*"), labels.MustNewMatcher(labels.MatchNotRegexp, "i", "[0-9]+7")},
+	} {
+		for range 2 { // they share a tap, and open and close it
+			background.Go(func() {
+				for ctx.Err() == nil {
+					tap := db.Tap(ms, 100)
+					for range 20 {
+						tap.Drain(func(s TapSample) {
+							if _, _, err := db.Series(s.Ref, 0, math.MaxInt64); err != nil {
+								t.Error(err)
+							}
+						})
+					}
+					tap.Close()
+				}
+			})
+		}
+	}
 	background.Go(func() {
-		tap := db.Tap([]*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "m")}, 100)
-		defer tap.Close()
 		for ctx.Err() == nil {
-			tap.Drain(func(TapSample) {})
 			if _, err := reg.Gather(); err != nil {
 				t.Error(err)
 			}

@@ -37,6 +37,7 @@ type symbol struct {
 	id     uint32
 	uses   int32         // pairs of series that name it; under DB.mu
 	logged bool          // in the series log; under DB.mu
+	taps   uint32        // list of those that ask for this metric name, see taps; under DB.mu
 	seen   atomic.Uint64 // number of the last transaction that asked for it
 
 	// The posting list of this value under the name it was used with last;

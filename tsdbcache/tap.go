@@ -13,7 +13,7 @@ import (
 // TapSample is what a tap has to tell: a sample, or that a series joined.
 type TapSample struct {
 	Ref       storage.SeriesRef
-	ST, T     int64   // milliseconds
+	T         int64   // milliseconds
 	V         float64 // of a histogram its sum, which is the stale marker's in a stale one
 	Histogram bool
 	// Joined says that the matchers were found to select the series when it had
@@ -37,6 +37,7 @@ type tap struct {
 	name       uint32
 	equals     []tapEqual
 	others     []tapOther
+	alone      uint32 // number of the set that has only this tap, 0 before there is one
 
 	// deciding is held while matchers are applied to series, and taken before
 	// DB.mu.
@@ -192,7 +193,7 @@ func (db *DB) tapSeries(slot uint32, refs []uint32) {
 				set = ts.sets.with(set, t)
 			}
 		}
-		for _, t := range ts.byName[symbolOf(refs, ts.metricName)] {
+		for _, t := range ts.of(db.syms, symbolOf(refs, ts.metricName)) {
 			offer(t)
 		}
 		for _, t := range ts.nameless {

@@ -11,31 +11,33 @@ import (
 // tapQueue holds what waits in a tap once for all its readers. It grows and
 // shrinks by blocks: what every reader has passed is given back.
 //
-//	         base                     end
-//	blocks:  [ 128 ][ 128 ][ 128 ][ 40 ]
-//	             ^ next of a reader   ^ next of another one
+//	         base                  end
+//	blocks:  [ 32 ][ 32 ][ 32 ][ 9 ]
+//	            ^ next of a reader  ^ next of another one
 //
 // Positions count samples since the tap was opened and are never reused.
 type tapQueue struct {
-	blocks tapBlocks
-
 	mu      sync.Mutex
-	readers []*TapReader
-	end     uint64
-	full    uint64 // no reader overflows before end gets here
 	waiting int    // readers that have not lost their place
-	views   int    // drainers that read blocks without mu
+	full    uint64 // no reader overflows before end gets here
+	end     uint64
+	blocks  tapBlocks
+	readers []*TapReader
+	views   int // drainers that read blocks without mu
 	dropped *atomic.Uint64
 }
 
 // tapBlocks is the run of blocks that hold [base, end).
 type tapBlocks struct {
-	pool *sync.Pool
 	base uint64
+	last *tapBlock // of run
 	run  []*tapBlock
+	pool *sync.Pool
 }
 
-const tapBlockSize = 128
+// tapBlockSize is small because a few samples wait in each of many taps, and
+// memory that is touched for the first time costs more than what is written.
+const tapBlockSize = 32
 
 type tapBlock [tapBlockSize]TapSample
 
@@ -44,15 +46,15 @@ func (b *tapBlocks) put(at uint64, s TapSample) {
 	if len(b.run) == 0 {
 		b.base = at
 	}
-	i := at - b.base
-	if i == uint64(len(b.run))*tapBlockSize {
-		block, ok := b.pool.Get().(*tapBlock)
-		if !ok {
-			block = new(tapBlock)
+	i := (at - b.base) % tapBlockSize
+	if i == 0 {
+		var reused bool
+		if b.last, reused = b.pool.Get().(*tapBlock); !reused {
+			b.last = new(tapBlock)
 		}
-		b.run = append(b.run, block)
+		b.run = append(b.run, b.last)
 	}
-	b.run[i/tapBlockSize][i%tapBlockSize] = s
+	b.last[i] = s
 }
 
 // release gives the first n blocks up. They are used again unless a drainer
@@ -65,7 +67,7 @@ func (b *tapBlocks) release(n int, reuse bool) {
 	}
 	b.base += uint64(n) * tapBlockSize
 	if b.run = slices.Delete(b.run, 0, n); len(b.run) == 0 {
-		b.run = nil
+		b.last, b.run = nil, nil
 	}
 }
 
@@ -96,7 +98,9 @@ func (q *tapQueue) leave(r *TapReader) (left int, was bool) {
 	if r.closed {
 		return len(q.readers), false
 	}
-	if !r.lost {
+	if r.lost {
+		q.dropped.Add(q.end - r.next)
+	} else {
 		q.waiting--
 	}
 	r.closed, r.lost = true, true

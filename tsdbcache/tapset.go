@@ -13,7 +13,8 @@ import (
 // name, and at those that ask for none. It is under DB.mu.
 type taps struct {
 	byKey      map[string]*tap
-	byName     map[uint32][]*tap // by the symbol of the metric name
+	named      [][]*tap // by the number that the symbol of the metric name has; 0 is empty
+	freed      []uint32 // numbers
 	nameless   []*tap
 	metricName uint32 // symbol of __name__, in use once a tap was open
 	last       uint64 // id
@@ -26,7 +27,7 @@ type taps struct {
 // open adds a tap and keeps its symbols in use.
 func (ts *taps) open(syms *symbols, t *tap) {
 	if ts.byKey == nil {
-		ts.byKey, ts.byName = map[string]*tap{}, map[uint32][]*tap{}
+		ts.byKey, ts.named = map[string]*tap{}, make([][]*tap, 1)
 		ts.metricName = t.metricName
 		syms.at(ts.metricName).uses++ // for good
 	}
@@ -34,11 +35,26 @@ func (ts *taps) open(syms *symbols, t *tap) {
 	t.id = ts.last
 	t.hold(syms, 1)
 	ts.byKey[t.key] = t
-	if t.name != 0 {
-		ts.byName[t.name] = append(ts.byName[t.name], t)
-	} else {
+	if t.name == 0 {
 		ts.nameless = append(ts.nameless, t)
+		return
 	}
+	name := syms.at(t.name)
+	if n := len(ts.freed); name.taps == 0 && n > 0 {
+		name.taps, ts.freed = ts.freed[n-1], ts.freed[:n-1]
+	} else if name.taps == 0 {
+		name.taps = uint32(len(ts.named))
+		ts.named = append(ts.named, nil)
+	}
+	ts.named[name.taps] = append(ts.named[name.taps], t)
+}
+
+// of are the taps for a metric name, those without one apart.
+func (ts *taps) of(syms *symbols, metricName uint32) []*tap {
+	if n := syms.at(metricName).taps; n != 0 {
+		return ts.named[n]
+	}
+	return nil
 }
 
 // end takes a tap away. Its series find out when they are appended to.
@@ -47,10 +63,14 @@ func (ts *taps) end(syms *symbols, t *tap) {
 	delete(ts.byKey, t.key)
 	if t.name == 0 {
 		ts.nameless = slices.DeleteFunc(ts.nameless, same)
-	} else if left := slices.DeleteFunc(ts.byName[t.name], same); len(left) > 0 {
-		ts.byName[t.name] = left
 	} else {
-		delete(ts.byName, t.name)
+		name := syms.at(t.name)
+		left := slices.DeleteFunc(ts.named[name.taps], same)
+		if ts.named[name.taps] = left; len(left) == 0 {
+			ts.named[name.taps] = nil
+			ts.freed = append(ts.freed, name.taps)
+			name.taps = 0
+		}
 	}
 	ts.sets.end(t)
 	t.hold(syms, -1)
@@ -139,6 +159,9 @@ func (s *tapSets) assign(slot, set uint32) {
 
 // with is the set that has one more tap.
 func (s *tapSets) with(set uint32, t *tap) uint32 {
+	if set == 0 && t.alone != 0 {
+		return t.alone
+	}
 	if to, ok := s.grown[grownSet{set, t}]; ok {
 		return to
 	}
@@ -149,7 +172,11 @@ func (s *tapSets) with(set uint32, t *tap) uint32 {
 	if at, found := slices.BinarySearchFunc(s.sets[set].taps, t.id, func(x *tap, id uint64) int { return cmp.Compare(x.id, id) }); !found {
 		to = s.number(slices.Insert(slices.Clone(s.sets[set].taps), at, t))
 	}
-	s.grown[grownSet{set, t}] = to
+	if set == 0 {
+		t.alone = to
+	} else {
+		s.grown[grownSet{set, t}] = to
+	}
 	return to
 }
 
@@ -191,6 +218,9 @@ func (s *tapSets) end(t *tap) {
 		set.taps = slices.DeleteFunc(set.taps, func(x *tap) bool { return x == t })
 		switch {
 		case set.uses == 0:
+			if len(set.taps) == 1 && set.taps[0].alone == id {
+				set.taps[0].alone = 0
+			}
 			*set = tapSet{}
 			s.freed = append(s.freed, id)
 			gone[id] = true

@@ -232,7 +232,7 @@ func (tx *Tx) applyFloats(fs []txFloat, lim limits, res *Result) {
 				continue
 			}
 		} else {
-			db.stored(slot, e, TapSample{Ref: f.ref, ST: f.st, T: f.t, V: f.v})
+			db.stored(slot, e, TapSample{Ref: f.ref, T: f.t, V: f.v})
 		}
 		res.Samples++
 	}
@@ -259,7 +259,7 @@ func (tx *Tx) applyHist(h *txHist, lim limits, res *Result) {
 			return
 		}
 	} else {
-		db.stored(slot, e, TapSample{Ref: h.ref, ST: h.st, T: h.t, V: histRecord{h: h.h, fh: h.fh}.sum(), Histogram: true})
+		db.stored(slot, e, TapSample{Ref: h.ref, T: h.t, V: histRecord{h: h.h, fh: h.fh}.sum(), Histogram: true})
 	}
 	res.Histograms++
 }
