@@ -157,7 +157,7 @@ func (g *group) run(ctx context.Context) {
 		}
 		// A group that is stopped finishes the evaluation: what it has begun
 		// to write belongs together.
-		g.evaluate(ctx, slot)
+		g.evaluate(ctx, slot, n == 1 || missed > 0)
 		if n == 2 && g.restore {
 			g.RestoreForState(clock.Now())
 			g.restore = false
@@ -169,12 +169,13 @@ func (g *group) run(ctx context.Context) {
 	}
 }
 
-// evaluate runs the group's rules at a slot.
-func (g *group) evaluate(ctx context.Context, slot time.Time) {
+// evaluate runs the group's rules at a slot, before which others may have been
+// missed.
+func (g *group) evaluate(ctx context.Context, slot time.Time, missed bool) {
 	t := slot.Add(-g.QueryOffset()).UnixMilli()
 	for _, a := range g.anomalies {
 		a.take(t, g.Interval().Milliseconds())
-		if g.overran < 2 { // a group that cannot keep up would only fall further behind
+		if missed && g.overran < 2 { // a group that cannot keep up would only fall further behind
 			a.missed(ctx, g, t)
 		}
 	}

@@ -30,6 +30,7 @@ type world struct {
 	t      *testing.T
 	db     *tsdbcache.DB
 	engine *promql.Engine
+	view   *view  // of the ring, as the manager has it
 	dir    string // rule files and saved models
 	alerts []string
 	change func(*Options) // of the manager; nil: none
@@ -48,7 +49,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, db: db, engine: engine, dir: t.TempDir()}
+	w := &world{t: t, db: db, engine: engine, view: &view{Queryable: db}, dir: t.TempDir()}
 	t.Cleanup(func() {
 		w.halt()
 		_ = engine.Close()
@@ -80,7 +81,7 @@ func (w *world) files(texts ...string) []string {
 func (w *world) begin(texts ...string) {
 	w.t.Helper()
 	o := Options{
-		Engine: w.engine, Queryable: w.db, Appendable: w.db, DB: w.db, StateDir: filepath.Join(w.dir, "state"), ForGracePeriod: time.Second,
+		Engine: w.engine, Queryable: w.view, Appendable: w.db, DB: w.db, StateDir: filepath.Join(w.dir, "state"), ForGracePeriod: time.Second,
 		Notify: func(_ context.Context, _ string, alerts ...*upstream.RuleAlert) {
 			for _, a := range alerts {
 				w.alerts = append(w.alerts, a.State.String()+" "+a.Labels.String())
@@ -120,12 +121,18 @@ func (w *world) halt() {
 // add stores one sample now: a text like `m{a="b"}`.
 func (w *world) add(metric string, v float64) {
 	w.t.Helper()
+	w.addAt(metric, v, time.Now())
+}
+
+// addAt stores one sample of a time.
+func (w *world) addAt(metric string, v float64, at time.Time) {
+	w.t.Helper()
 	ls, err := lang.PromQL().ParseMetric(metric)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	app := w.db.AppenderV2(context.Background())
-	if _, err := app.Append(0, ls, 0, time.Now().UnixMilli(), v, nil, nil, storage.AppendV2Options{}); err != nil {
+	if _, err := app.Append(0, ls, 0, at.UnixMilli(), v, nil, nil, storage.AppendV2Options{}); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := app.Commit(); err != nil {
