@@ -31,6 +31,8 @@ type anomalyRule struct {
 	logger  *slog.Logger
 	metrics *metrics
 	budget  *budget
+	// retention is the longest that the ring keeps; 0: not known.
+	retention time.Duration
 
 	owner   modelstore.Owner // whose records its models are; without the ID
 	id      atomic.Uint64    // of the owner; 0: it has none yet
@@ -52,7 +54,7 @@ func newAnomalyRule(spec *lang.Anomaly, file, group string, m *Manager, logger *
 	}
 	text := ruleText(spec)
 	a := &anomalyRule{
-		spec: spec, text: text, source: newSource(spec, m.o, m.metrics), logger: logger.With("rule", spec.Name), metrics: m.metrics, budget: &m.budget,
+		spec: spec, text: text, source: newSource(spec, m.o, m.metrics), logger: logger.With("rule", spec.Name), metrics: m.metrics, budget: &m.budget, retention: m.o.Retention,
 		owner:  modelstore.Owner{Rule: spec.Name, Key: spec.LearnedKey(), File: file, Group: group, Text: text},
 		models: models,
 	}

@@ -53,6 +53,9 @@ type Options struct {
 	// ModelMemory limits the bytes that the models of all rules hold; over it
 	// rules take no new series. 0: no limit.
 	ModelMemory int64
+	// Retention is the longest that the ring keeps a sample. A rule whose season
+	// is longer says so. 0: not known.
+	Retention   time.Duration
 	ExternalURL string
 	// Lookback is the engine's. 0: 5m.
 	Lookback time.Duration

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/chironhq/chiron/rules/detect"
 	"github.com/chironhq/chiron/rules/eval"
+	"github.com/chironhq/chiron/rules/lang"
 )
 
 // report is what others may know of an anomaly rule: a snapshot that its group
@@ -53,7 +56,7 @@ func (a *anomalyRule) say(c eval.Changes, t int64) {
 		r.choices, a.chosenAt = a.models.Choices(maxChoices), t
 	}
 	r.small = a.models.Small()
-	r.notes = a.notes(r.small)
+	r.notes = a.notes(r.small, t)
 	a.report.Store(r)
 	now := strings.Join(append(r.problems(a.spec.Limit), r.warnings()...), "; ")
 	if now != a.complains {
@@ -85,7 +88,11 @@ func (r *report) warnings() (out []string) {
 }
 
 // notes says what the rule cannot do as it is.
-func (a *anomalyRule) notes(small detect.Small) (out []string) {
+func (a *anomalyRule) notes(small detect.Small, t int64) (out []string) {
+	if season := lang.LongestSeason(a.spec.Model); a.retention > 0 && season > a.retention && t-a.models.Oldest() < season.Milliseconds() {
+		out = append(out, fmt.Sprintf("the model has a season of %s and the ring keeps %s: a model that begins anew knows the season only after it has run for that long",
+			model.Duration(season), model.Duration(a.retention)))
+	}
 	if small.Groups > 0 {
 		out = append(out, fmt.Sprintf("%d groups with %d series in all are not judged, reason %s: they have fewer members than min_members of the model; lower it, or compare by fewer labels",
 			small.Groups, small.Members, detect.BelowMinMembers))

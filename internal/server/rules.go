@@ -13,7 +13,7 @@ import (
 // buildRules makes the rule manager and loads the files of the configuration.
 func (s *server) buildRules(cfg *config.Config) (err error) {
 	s.rules, err = rules.NewManager(rules.Options{
-		ModelMemory: s.modelMemory(cfg), SaveBytesPerMinute: cfg.Models.SaveBytesPerMinute,
+		ModelMemory: s.modelMemory(cfg), SaveBytesPerMinute: cfg.Models.SaveBytesPerMinute, Retention: s.o.CacheRetention,
 		Engine: s.engine, Parser: s.parser, Queryable: s.db, Appendable: s.output, Notify: s.notifier.Notify, DB: s.db,
 		StateDir: filepath.Join(s.o.StoragePath, "rules"), ExternalURL: s.externalURL, Lookback: cfg.Query.Lookback,
 		Logger: s.logger.With("part", "rules"), Registerer: s.reg,

@@ -14,6 +14,16 @@ func (r *Rule) Stages() (out [detect.Frozen + 1]int) {
 	return out
 }
 
+// Oldest is when the series that the rule has followed for longest began, in
+// milliseconds; the time of the newest step without any.
+func (r *Rule) Oldest() int64 {
+	oldest := r.now
+	for _, s := range r.series {
+		oldest = min(oldest, s.born)
+	}
+	return oldest
+}
+
 // Choice is what a model that chooses has chosen for one series, and why.
 type Choice struct {
 	Labels labels.Labels
