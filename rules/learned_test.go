@@ -1,12 +1,14 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 )
 
@@ -137,6 +139,40 @@ func TestAnUpdateSaysWhatHasBecomeOfTheRules(t *testing.T) {
 		changes = w.m.Changes()
 		if len(changes) != 1 || changes[0].Kept != 1 || strings.Join(changes[0].Changed, " ") != "h/Hum" || len(changes[0].Anew) != 0 {
 			w.t.Errorf("changes %+v", changes)
+		}
+	})
+}
+
+// External labels and the query offset of the configuration reach groups whose
+// files have not changed, which go on otherwise.
+func TestSettingsReachUnchangedGroups(t *testing.T) {
+	synctestWorld(t, func(w *world) {
+		rules := kept + `
+      - { record: hum:twice, expr: hum * 2 }
+      - { alert: Hums, expr: hum > 0, labels: { where: '{{ $externalLabels.zone }}' } }
+`
+		w.begin(rules)
+		w.live(15*time.Minute, hum, `hum`)
+		before, _ := w.history(labels.MustNewMatcher(labels.MatchEqual, "__name__", "hum:twice"))
+		w.alerts = nil
+		w.view.forget(time.Now())
+		changed := Settings{Interval: 10 * time.Second, QueryOffset: 3 * time.Second, ExternalLabels: labels.FromStrings("zone", "b")}
+		if _, err := w.m.Update(w.files(rules), changed); err != nil {
+			t.Fatal(err)
+		}
+		w.live(time.Minute, hum, `hum`)
+		after, _ := w.history(labels.MustNewMatcher(labels.MatchEqual, "__name__", "hum:twice"))
+		if d := (after[len(after)-1] - before[len(before)-1]) % 10_000; d != 7_000 {
+			t.Errorf("evaluated %d ms after a slot without offset, want 7000", d)
+		}
+		if !slices.ContainsFunc(w.alerts, func(a string) bool { return strings.Contains(a, `where="b"`) }) {
+			t.Errorf("alerts %v", w.alerts)
+		}
+		if !w.ready() {
+			t.Errorf("models learn anew: %v", w.query("anomaly_model_state"))
+		}
+		if c := w.m.Changes(); len(c) != 1 || c[0].Kept != 3 {
+			t.Errorf("changes %+v", c)
 		}
 	})
 }
