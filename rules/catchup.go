@@ -207,7 +207,9 @@ func (g *group) learnUpTo(ctx context.Context, a *anomalyRule, c *catchUp, to in
 	if failed != nil {
 		a.logger.Warn("some of what the ring holds cannot be learned", "err", failed)
 	}
-	c.next = max(c.next, to+1)
+	if err == nil { // where it was interrupted, it goes on from there
+		c.next = max(c.next, to+1)
+	}
 	return learned, err
 }
 
