@@ -39,7 +39,7 @@ func (g *group) restoreKept(ctx context.Context, r *keptRule, slot time.Time) er
 	if err != nil || len(saved) == 0 {
 		return err
 	}
-	refused, err := g.env.Resume(ctx, r.AlertingRule, slot.Add(-g.Interval()), saved)
+	refused, err := g.env.Resume(ctx, r.AlertingRule, saved)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,8 @@ func (g *group) restoreKept(ctx context.Context, r *keptRule, slot time.Time) er
 // savedAlerts reads which alerts of a rule fired when it was evaluated last.
 func (g *group) savedAlerts(ctx context.Context, r *keptRule, slot time.Time) (out []upstream.FiringAlert, err error) {
 	offset := g.QueryOffset()
-	reach := max(r.KeepFiringFor(), outageTolerance)
+	// One evaluation more than it takes is that at which the condition held last.
+	reach := max(r.KeepFiringFor(), outageTolerance) + 2*g.Interval()
 	// Open to the future: a record of when the clock was ahead is recognised,
 	// and what was recorded before it is not taken for the newest.
 	q, err := g.m.o.Queryable.Querier(slot.Add(-offset-reach).UnixMilli(), math.MaxInt64)
@@ -95,6 +96,9 @@ func (g *group) savedAlerts(ctx context.Context, r *keptRule, slot time.Time) (o
 		a := upstream.FiringAlert{Labels: state.labels, Value: math.NaN(), FiredAt: time.UnixMilli(began[key]).Add(offset), KeepFiringSince: since}
 		if v, ok := values[key]; ok && v.to == state.to {
 			a.Value = v.v
+		}
+		if a.HeldAt = time.UnixMilli(state.held).Add(offset); state.held == 0 {
+			a.HeldAt = time.UnixMilli(state.from).Add(offset)
 		}
 		a.ActiveAt = a.FiredAt.Add(-r.HoldDuration())
 		if active, ok := actives[key]; ok && active.seconds().Before(a.FiredAt) {
@@ -141,6 +145,7 @@ func keptSince(v float64, last, slot time.Time, interval, keep time.Duration) (t
 type sampleRun struct {
 	labels   labels.Labels
 	from, to int64 // milliseconds of the first and the newest sample
+	held     int64 // of the newest sample of 0; 0: none
 	v        float64
 	whole    bool // nothing before from belongs to it
 }
@@ -171,6 +176,9 @@ func newestRuns(set storage.SeriesSet) (map[string]sampleRun, error) {
 				run.from, open = t, true
 			}
 			run.to, run.v = t, v
+			if v == 0 {
+				run.held = t
+			}
 		}
 		if err := it.Err(); err != nil {
 			return nil, err

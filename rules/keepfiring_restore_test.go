@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 
@@ -190,32 +191,38 @@ groups:
 	})
 }
 
-// Labels that templates make of the value are those of the value that the
-// alert had.
+// What templates made of the value and of other series, when the condition held
+// last, stays what it was.
 func TestKeepFiringForWithTemplates(t *testing.T) {
 	f := func(label, want string) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
-			w := newKeptWorld(t, strings.Replace(keptPlain, "of {{ $labels.pod }}", label, 1))
-			w.fires(map[string]float64{"a": 217}, 2)
+			w := newKeptWorld(t, strings.NewReplacer("of {{ $labels.pod }}", label,
+				"load {{ $value }}", `load {{ $value }}{{ range query "load" | sortByLabel "pod" }}, {{ .Labels.pod }}={{ .Value }}{{ end }}`).Replace(keptPlain))
+			w.fires(map[string]float64{"a": 217, "b": 317}, 2)
+			w.want(label, w.fires(map[string]float64{"a": 218, "b": 10}, 1), "x") // b is kept for longer
 			w.want(label, w.fires(quiet, 1), "x")
-			before := w.firing()["a"]
+			before := w.firing()
 			w.away(w.end, 0)
-			w.want(label, w.fires(quiet, 4), want)
-			if shown := w.pods(`ALERTS{alertstate="firing"} or ALERTS_KEEP_FIRING_STATE or ALERTS_KEEP_FIRING_VALUE`); len(shown) != 0 {
-				t.Errorf("%s: shown at the end: %v", label, shown)
+			w.want(label, w.fires(quiet, 1)+w.fires(loud, 1), want)
+			w.away(w.end, 0)
+			synctest.Wait()
+			for pod, a := range w.firing() {
+				if b := before[pod]; pod == "b" && (b == nil || !labels.Equal(b.Annotations, a.Annotations)) {
+					t.Errorf("%s, pod %s: %v, want those of %v", label, pod, a.Annotations, b)
+				}
 			}
-			w.away(w.end, 0)
-			w.want(label+", again", w.fires(quiet, 1), ".")
-			if before.Annotations.Get("at") != "load 217" {
-				t.Errorf("%s: %s", label, before.Annotations)
+			if want == "xx" && w.firing()["b"] == nil {
+				t.Errorf("%s: b is not kept", label)
 			}
 		})
 	}
-	f(`{{ $value }}`, "xxx.")
-	f(`{{ if gt $value 210.0 }}high{{ else }}low{{ end }}`, "xxx.")
-	f(`{{ $labels.pod }} of {{ query "1" | first | value }}`, "xxx.")
-	f(`{{ with query "load" }}{{ . | first | value }}{{ end }}`, "....") // another one every time
+	f(`{{ $labels.pod }}`, "xx")
+	f(`{{ $value }}`, "xx")
+	f(`{{ if gt $value 210.0 }}high{{ else }}low{{ end }}`, "xx")
+	f(`{{ $labels.pod }} of {{ query "1" | first | value }}`, "xx")
+	f(`{{ range query "load" | sortByLabel "pod" }}{{ .Value }} {{ end }}`, "xx")
+	f(`{{ with $labels.team }}again {{ . }}{{ else }}first{{ end }}`, ".x") // reads what it replaces
 }
 
 // A record that says what cannot be is none.

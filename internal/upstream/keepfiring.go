@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 type FiringAlert struct {
 	Labels            labels.Labels // all of them, alertname included
 	Value             float64       // when the condition held last
+	HeldAt            time.Time     // the evaluation that found it; not known by Firing
 	ActiveAt, FiredAt time.Time
 	KeepFiringSince   time.Time // zero: the condition held
 }
@@ -48,23 +51,25 @@ func AlertSeries(r *AlertingRule, alert labels.Labels) []labels.Labels {
 // that the rule as it is now cannot have.
 //
 // A rule makes its alerts itself, from what its expression returns, and keeps
-// them under a hash of their labels. So the rule is evaluated once over a
-// vector made up for it, of which it makes alerts with just these labels, and
-// the alerts get their times afterwards. Only what the rule holds changes: the
-// group neither writes nor sends anything of it.
-func (e *RuleEnvironment) Resume(ctx context.Context, r *AlertingRule, at time.Time, alerts []FiringAlert) (refused []labels.Labels, err error) {
+// them under a hash of their labels. So the rule is evaluated over vectors made
+// up for it, of which it makes alerts with just these labels, and the alerts
+// get their times afterwards. It is evaluated for the time at which the
+// condition held last, so that templates that ask the ring get the answers of
+// then. Only what the rule holds changes: the group neither writes nor sends
+// anything of it.
+func (e *RuleEnvironment) Resume(ctx context.Context, r *AlertingRule, alerts []FiringAlert) (refused []labels.Labels, err error) {
 	if n := r.ActiveAlertsCount(); n > 0 {
 		return nil, fmt.Errorf("cannot give alert rule %s its alerts back: it has %d of its own", r.Name(), n)
 	}
 	saved := map[uint64]FiringAlert{}
-	var vector promql.Vector
+	vectors := map[time.Time]promql.Vector{}
 	for _, a := range alerts {
-		sample := promql.Sample{Metric: sampleLabels(r, a.Labels), T: at.UnixMilli(), F: a.Value}
+		sample := promql.Sample{Metric: sampleLabels(r, a.Labels), T: a.HeldAt.UnixMilli(), F: a.Value}
 		// What the templates of the rule's labels make of the sample, a rule
 		// of the same text shows. Labels that were something else before the
 		// rule's templates replaced them are not known any more.
 		probe := rules.NewAlertingRule(r.Name(), r.Query(), 0, 0, r.Labels(), labels.EmptyLabels(), e.externalLabels, e.externalURL, false, e.opts.Logger)
-		if _, err := probe.Eval(ctx, 0, at, e.returning(promql.Vector{sample}), e.opts.ExternalURL, 0); err != nil {
+		if _, err := probe.Eval(ctx, 0, a.HeldAt, e.returning(promql.Vector{sample}), e.opts.ExternalURL, 0); err != nil {
 			return nil, fmt.Errorf("cannot expand the labels of alert rule %s: %w", r.Name(), err)
 		}
 		if made := probe.ActiveAlerts(); len(made) != 1 || !labels.Equal(made[0].Labels, a.Labels) {
@@ -72,19 +77,20 @@ func (e *RuleEnvironment) Resume(ctx context.Context, r *AlertingRule, at time.T
 			continue
 		}
 		saved[a.Labels.Hash()] = a
-		vector = append(vector, sample)
+		vectors[a.HeldAt] = append(vectors[a.HeldAt], sample)
 	}
-	if len(vector) == 0 {
-		return refused, nil
-	}
-	if _, err := r.Eval(ctx, 0, at, e.returning(vector), e.opts.ExternalURL, 0); err != nil {
-		return refused, fmt.Errorf("cannot give alert rule %s its alerts back: %w", r.Name(), err)
-	}
-	r.ForEachActiveAlert(func(a *RuleAlert) {
-		if s, ok := saved[a.Labels.Hash()]; ok {
-			a.State, a.ActiveAt, a.FiredAt, a.KeepFiringSince = rules.StateFiring, s.ActiveAt, s.FiredAt, s.KeepFiringSince
+	for _, at := range slices.SortedFunc(maps.Keys(vectors), time.Time.Compare) {
+		if _, err := r.Eval(ctx, 0, at, e.returning(vectors[at]), e.opts.ExternalURL, 0); err != nil {
+			return refused, fmt.Errorf("cannot give alert rule %s its alerts back: %w", r.Name(), err)
 		}
-	})
+		// Those of the evaluations before have just met one that did not find
+		// them; this takes back what that did to them.
+		r.ForEachActiveAlert(func(a *RuleAlert) {
+			if s, ok := saved[a.Labels.Hash()]; ok {
+				a.State, a.ActiveAt, a.FiredAt, a.ResolvedAt, a.KeepFiringSince = rules.StateFiring, s.ActiveAt, s.FiredAt, time.Time{}, s.KeepFiringSince
+			}
+		})
+	}
 	return refused, nil
 }
 
