@@ -276,7 +276,7 @@ func (f *IForest) grow() {
 	if f.roots == nil {
 		f.reserve()
 	}
-	r := rand.New(rand.NewPCG(uint64(f.round), 0x150a7e)) //nolint:gosec // chance that repeats
+	r := rand.New(rand.NewPCG(uint64(f.round), 0x150a7e3)) //nolint:gosec // chance that repeats
 	f.usual = expectedCuts(min(treeSample, rows))
 	var order [forestSample]uint8
 	for i := range order {
