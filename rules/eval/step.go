@@ -79,17 +79,17 @@ func (r *Rule) Step(t int64, f Frame) (Result, error) { return r.step(t, f, true
 // Learn is Step without outputs and verdicts, for what lies in the past. A
 // series that was loaded and has learned beyond t already is passed over.
 //
-// Loading the newest record of each series and learning all frames again since
-// a time at which every series of then was saved or after which it was saved
-// equals never having stopped, to the bit, when
+// Loading the newest record of each series and learning again all frames after
+// a mark equals never having stopped, to the bit. A mark is a time since which
+// every series that was followed then has been saved, or has ended. It holds if
 //
 //   - frames come in the order of time, in both lives,
-//   - AppendEnded was kept for every end, and the record of the series deleted,
-//   - what one step has ended and, where Changes.Adopted says so, what it has
-//     begun was written at once, and before any other record of that time or
-//     later,
-//   - the limit of bytes (Admit) is the same and no model is larger than what
-//     is expected of one that has learned.
+//   - AppendEnded is kept, by EndedKey, for every end after the mark,
+//   - what a step has ended, and when it says Changes.Adopted what it has begun,
+//     is written in one transaction, before or with the first record of that
+//     time or a later one,
+//   - the limit of bytes (Admit) has been the same all the time, and no model is
+//     larger than what is expected of one that has learned.
 func (r *Rule) Learn(t int64, f Frame) (Changes, error) {
 	out, err := r.step(t, f, false)
 	return out.Changes, err
