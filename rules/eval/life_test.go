@@ -243,8 +243,11 @@ func (l *life) step() error {
 		var err error
 		changes, err = l.rule.Learn(f.t, f.Frame)
 		passed := err == nil && l.rule.Shared() // its one record may know the whole frame
-		if want := l.want[l.pos].err; !passed && (err != nil) != (want != "") {
-			return fmt.Errorf("learned with error %v, want %q", err, want)
+		switch want := l.want[l.pos].err; {
+		case err != nil && want == "":
+			return fmt.Errorf("learned with an error that there was not: %w", err)
+		case err == nil && want != "" && !passed:
+			return fmt.Errorf("learned without the error %q", want)
 		}
 	} else {
 		out, err := l.rule.Step(f.t, f.Frame)

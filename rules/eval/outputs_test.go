@@ -33,7 +33,7 @@ func TestWhatARuleWrites(t *testing.T) {
 		for i, w := range want {
 			name, more, _ := strings.Cut(w, " ")
 			ls := []string{"__name__", name, "anomaly_name", "A", "team", "shop", "x", "1"}
-			for _, pair := range strings.Fields(more) {
+			for pair := range strings.FieldsSeq(more) {
 				k, v, _ := strings.Cut(pair, "=")
 				ls = append(ls, k, v)
 			}
