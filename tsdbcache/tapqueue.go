@@ -41,20 +41,13 @@ const tapBlockSize = 32
 
 type tapBlock [tapBlockSize]TapSample
 
-// put stores the sample with position at, which follows the one before.
-func (b *tapBlocks) put(at uint64, s TapSample) {
-	if len(b.run) == 0 {
-		b.base = at
+// grow adds a block.
+func (b *tapBlocks) grow() {
+	var reused bool
+	if b.last, reused = b.pool.Get().(*tapBlock); !reused {
+		b.last = new(tapBlock)
 	}
-	i := (at - b.base) % tapBlockSize
-	if i == 0 {
-		var reused bool
-		if b.last, reused = b.pool.Get().(*tapBlock); !reused {
-			b.last = new(tapBlock)
-		}
-		b.run = append(b.run, b.last)
-	}
-	b.last[i] = s
+	b.run = append(b.run, b.last)
 }
 
 // release gives the first n blocks up. They are used again unless a drainer
@@ -83,8 +76,8 @@ func (q *tapQueue) join(t *tap, capacity int) *TapReader {
 
 // resume lets a reader that has no place wait from here on. mu is held.
 func (q *tapQueue) resume(r *TapReader) {
-	if q.waiting == 0 {
-		q.full = math.MaxUint64
+	if q.waiting == 0 { // nor is there a block
+		q.full, q.blocks.base = math.MaxUint64, q.end
 	}
 	r.next, r.lost = q.end, false
 	q.waiting++
@@ -112,14 +105,18 @@ func (q *tapQueue) leave(r *TapReader) (left int, was bool) {
 // push queues a sample for every reader that has not lost its place.
 func (q *tapQueue) push(s TapSample) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.end >= q.full {
 		q.overflow(false)
 	}
 	if q.waiting > 0 {
-		q.blocks.put(q.end, s)
+		i := (q.end - q.blocks.base) % tapBlockSize
+		if i == 0 {
+			q.blocks.grow()
+		}
+		q.blocks.last[i] = s
 	}
 	q.end++
+	q.mu.Unlock()
 }
 
 // overflow takes the place from readers for which there is no room, or from
@@ -173,6 +170,9 @@ func (q *tapQueue) trim() {
 	}
 	if n > 0 {
 		q.blocks.release(n, q.views == 0)
+	}
+	if len(q.blocks.run) == 0 {
+		q.blocks.base = q.end
 	}
 }
 
