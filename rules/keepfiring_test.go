@@ -51,6 +51,7 @@ func (w *keptWorld) open() {
 	if w.db, err = tsdbcache.Open(tsdbcache.Options{Dir: w.ring, Memory: 4 << 20, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		w.t.Fatal(err)
 	}
+	w.view = &view{Queryable: w.db}
 	w.begin(w.file)
 }
 
