@@ -150,7 +150,12 @@ func (g *group) run(ctx context.Context) {
 	}
 	g.last = first.Add(-g.Interval())
 	g.restoreKeepFiring(ctx, first)
-	for n := 1; g.idle(ctx, g.last.Add(g.Interval())); n++ {
+	for n := 1; ; n++ {
+		g.setBack(clock.Now())
+		if !g.idle(ctx, g.last.Add(g.Interval())) {
+			return
+		}
+		g.setBack(clock.Now())
 		slot, missed := nextSlot(g.last, clock.Now(), g.Interval())
 		if missed > 0 {
 			g.env.Missed(g.RuleGroup, missed)
@@ -165,6 +170,22 @@ func (g *group) run(ctx context.Context) {
 		g.last = slot
 		if g.overran++; clock.Now().Before(slot.Add(g.Interval())) {
 			g.overran = 0
+		}
+	}
+}
+
+// setBack begins with the newest slot again when the clock was set back:
+// without that the group would stand still until the time of its last slot comes
+// again.
+func (g *group) setBack(now time.Time) {
+	if g.last.Sub(now) < g.Interval() {
+		return
+	}
+	g.logger.Warn("the clock was set back; the group is evaluated by the new time", "by_at_least", g.last.Sub(now))
+	g.last = g.EvalTimestamp(now.UnixNano()).Add(-g.Interval())
+	for _, r := range g.Rules() {
+		if a, ok := r.(*upstream.AlertingRule); ok {
+			upstream.SetBack(a, g.last)
 		}
 	}
 }

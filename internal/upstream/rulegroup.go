@@ -138,6 +138,19 @@ func NewRecordingRule(name string, expr parser.Expr, ls labels.Labels) Rule {
 	return rules.NewRecordingRule(name, expr, ls)
 }
 
+// SetBack tells the alerts of a rule that the clock was set back to a time:
+// nothing of them lies behind it, and they are sent again.
+func SetBack(r *AlertingRule, to time.Time) {
+	r.ForEachActiveAlert(func(a *RuleAlert) {
+		for _, at := range []*time.Time{&a.ActiveAt, &a.FiredAt, &a.KeepFiringSince} {
+			if at.After(to) {
+				*at = to
+			}
+		}
+		a.LastSentAt = time.Time{}
+	})
+}
+
 // Missed counts evaluations of a group that did not happen in time.
 func (e *RuleEnvironment) Missed(g *RuleGroup, n int) {
 	key := rules.GroupKey(g.File(), g.Name())
