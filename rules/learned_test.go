@@ -143,6 +143,32 @@ func TestAnUpdateSaysWhatHasBecomeOfTheRules(t *testing.T) {
 	})
 }
 
+// Rules that come back before the series of their group have ended go on with
+// what their models knew when they went, be it saved or not, and be it in a
+// group of another name.
+func TestRulesThatComeBackGoOn(t *testing.T) {
+	for _, name := range []string{"name: g", "name: other"} {
+		t.Run(name, func(t *testing.T) {
+			synctestWorld(t, func(w *world) {
+				w.change = func(o *Options) { o.StateDir = "" }
+				w.begin(kept)
+				w.live(20*time.Minute, hum, `hum{pod="a"}`)
+				w.view.forget(time.Now())
+				for _, text := range []string{"groups: []", strings.Replace(kept, "name: g", name, 1)} {
+					if _, err := w.m.Update(w.files(text), Settings{Interval: 10 * time.Second}); err != nil {
+						w.t.Fatal(err)
+					}
+					w.live(10*time.Second, hum, `hum{pod="a"}`)
+				}
+				w.live(time.Minute, hum, `hum{pod="a"}`)
+				if !w.ready() {
+					w.t.Errorf("forgotten: %v", w.query("anomaly_model_state"))
+				}
+			})
+		})
+	}
+}
+
 // External labels and the query offset of the configuration reach groups whose
 // files have not changed, which go on otherwise.
 func TestSettingsReachUnchangedGroups(t *testing.T) {

@@ -250,6 +250,7 @@ func (m *Manager) replace(old, groups []*group) {
 		}
 	}
 	stopAll(stopped)
+	buried := m.buriedGroups() // before some are called off, which forgets them
 	for _, g := range begin {
 		if o := before[g.key()]; o != nil {
 			g.CopyState(o.RuleGroup)
@@ -260,7 +261,7 @@ func (m *Manager) replace(old, groups []*group) {
 			m.exhume(g)
 		}
 	}
-	anew := m.handOver(begin, append(stopped, m.buriedGroups()...), kept)
+	anew := m.handOver(begin, append(slices.Clone(stopped), buried...), kept)
 	m.adopt(begin)
 	changes := compare(old, groups, anew)
 	for _, c := range changes {
