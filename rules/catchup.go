@@ -187,22 +187,25 @@ func (g *group) learnUpTo(ctx context.Context, a *anomalyRule, c *catchUp, to in
 	if err != nil {
 		return 0, err
 	}
-	var failed error // the first one
+	var failed error                   // the first one
+	fail := func(t int64, err error) { // live, it would not have been learned either
+		c.next = t + 1
+		if failed == nil {
+			failed = fmt.Errorf("evaluation of %s: %w", time.UnixMilli(t).UTC().Format(time.RFC3339), err)
+		}
+	}
 	if from <= to {
 		err = a.source.span(ctx, from, to, interval, func(t int64, frame eval.Frame) error {
 			c.models.Admit(a.budget.room(a.charged.Load()))
-			_, err := c.models.Learn(t, frame)
-			c.next = t + 1
-			if err != nil { // live, it would not have been learned either
-				if failed == nil {
-					failed = fmt.Errorf("evaluation of %s: %w", time.UnixMilli(t).UTC().Format(time.RFC3339), err)
-				}
+			if _, err := c.models.Learn(t, frame); err != nil {
+				fail(t, err)
 				return nil
 			}
+			c.next = t + 1
 			learned++
 			a.metrics.caughtUp.Inc()
 			return nil
-		})
+		}, fail)
 	}
 	if failed != nil {
 		a.logger.Warn("some of what the ring holds cannot be learned", "err", failed)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -128,27 +129,76 @@ const (
 // span calls f with the frame of every slot from one time to another,
 // milliseconds, those without any series included. Limits of forecasts are
 // left out: nothing is learned of them. f must not keep the frame.
-func (s *source) span(ctx context.Context, from, to, interval int64, f func(t int64, frame eval.Frame) error) error {
+//
+// A query over several slots may fail for one of them, or for being too large,
+// and the rule would have been evaluated at the others; so it is asked again
+// for fewer. What fails at a single slot goes to failed, as it would have
+// failed then, and the slots after it go on.
+func (s *source) span(ctx context.Context, from, to, interval int64, f func(t int64, frame eval.Frame) error, failed func(t int64, err error)) error {
+	most := int64(spanSlots)
+	if s.oneByOne() {
+		most = 1
+	}
 	slots := int64(1) // the first query tells how wide the others will be
 	for from <= to {
 		end := min(from+(slots-1)*interval, to)
-		ms := make([]promql.Matrix, len(s.parts))
-		width := int64(1)
-		for i, p := range s.parts {
-			m, err := s.matrix(ctx, p.expr, from, end, interval)
-			if err != nil {
-				return p.wrap(err)
+		ms, width, err := s.matrices(ctx, from, end, interval)
+		switch {
+		case err == nil:
+			if err := play(ctx, ms, from, end, interval, f); err != nil {
+				return err
 			}
-			ms[i] = m
-			width += int64(len(m))
-		}
-		if err := play(ctx, ms, from, end, interval, f); err != nil {
+			slots = min(max(spanPoints/width, 1), 2*slots, most)
+		case !ofTheSlots(ctx, err):
 			return err
+		case end > from:
+			slots = max(((end-from)/interval+1)/8, 1)
+			continue
+		default:
+			failed(from, err)
 		}
 		from = end + interval
-		slots = min(max(spanPoints/width, 1), spanSlots)
 	}
 	return nil
+}
+
+// matrices has the values of all expressions from one slot to another, and how
+// many series they are together, one at least.
+func (s *source) matrices(ctx context.Context, from, to, interval int64) (ms []promql.Matrix, width int64, err error) {
+	ms, width = make([]promql.Matrix, len(s.parts)), 1
+	for i, p := range s.parts {
+		if ms[i], err = s.matrix(ctx, p.expr, from, to, interval); err != nil {
+			return nil, 0, p.wrap(err)
+		}
+		width += int64(len(ms[i]))
+	}
+	return ms, width, nil
+}
+
+// ofTheSlots reports whether an error of a query may be of some of its slots,
+// or of their number, so that others can do.
+func ofTheSlots(ctx context.Context, err error) bool {
+	var storageErr promql.ErrStorage
+	var timeout promql.ErrQueryTimeout
+	var canceled promql.ErrQueryCanceled
+	return ctx.Err() == nil && !errors.As(err, &storageErr) && !errors.As(err, &timeout) && !errors.As(err, &canceled)
+}
+
+// oneByOne reports whether a query over several slots is not the same as one
+// at each of them: an expression may ask for the query's start or end.
+func (s *source) oneByOne() (found bool) {
+	for _, p := range s.parts {
+		parser.Inspect(p.expr, func(n parser.Node, _ []parser.Node) error {
+			switch n := n.(type) {
+			case *parser.VectorSelector:
+				found = found || n.StartOrEnd != 0
+			case *parser.SubqueryExpr:
+				found = found || n.StartOrEnd != 0
+			}
+			return nil
+		})
+	}
+	return found
 }
 
 // play goes through matrices slot by slot. It takes their points off.
