@@ -16,13 +16,14 @@ const mostSlots = 200_000
 // the evaluation. The copy then takes the place of the models, at the slot that
 // follows the last one that it has learned: as if nothing had been missed.
 //
-// Its goroutine owns models and next; when done is closed, whoever has stopped
+// Its goroutine owns models and next, the group refused; when done is closed, whoever has stopped
 // the group does.
 type catchUp struct {
 	models *eval.Rule // nil: they are yet to be read from the store
 	next   int64      // milliseconds of the first slot to learn; 0: as far back as the ring reaches
 	load   bool       // models are in the store
 
+	refused int                   // how many offers the group has refused
 	offered atomic.Pointer[offer] // the goroutine puts, the group takes
 	answer  chan bool             // whether an offer of models that have caught up was taken
 	done    chan struct{}
@@ -40,11 +41,18 @@ func newCatchUp(models *eval.Rule, next int64, load bool) *catchUp {
 	return &catchUp{models: models, next: next, load: load, answer: make(chan bool, 1), done: make(chan struct{})}
 }
 
-// take takes what the catch-up offers, right before the slot of time t.
-func (a *anomalyRule) take(t, interval int64) {
+// mostRefused is how often models that lack the newest slot are refused. A group
+// that evaluates nearly all the time leaves none in which they could learn it,
+// and meanwhile no other rule learns.
+const mostRefused = 3
+
+// take takes what the catch-up offers, right before the slot of time t. It
+// returns the catch-up when it refuses an offer; the answer is due when that
+// slot may be learned.
+func (a *anomalyRule) take(t, interval int64) (refused *catchUp) {
 	c := a.behind
 	if c == nil {
-		return
+		return nil
 	}
 	o := c.offered.Load()
 	switch {
@@ -54,15 +62,17 @@ func (a *anomalyRule) take(t, interval int64) {
 		c.offered.CompareAndSwap(o, nil)
 		a.use(o.models)
 	case o.upTo >= t && o.upTo < t+interval: // it belongs to the next slot
-	case o.upTo+interval >= t: // or the clock went back a little
+	case o.upTo+interval >= t, c.refused == mostRefused: // or the clock went back a little
 		c.offered.Store(nil)
 		a.use(o.models)
 		a.behind = nil
 		c.answer <- true
 	default:
 		c.offered.Store(nil)
-		c.answer <- false
+		c.refused++
+		return c
 	}
+	return nil
 }
 
 // giveUp lets the models go on by themselves when the catch-up has failed.
@@ -75,20 +85,21 @@ func (a *anomalyRule) giveUp(c *catchUp) {
 	}
 }
 
-// missed begins to learn what lies between the models' newest slot and the one
-// of time t, which is about to be evaluated.
-func (a *anomalyRule) missed(ctx context.Context, g *group, t int64) {
+// missed makes a copy that is to learn what lies between the models' newest slot
+// and the one of time t, which is about to be evaluated. It reports whether
+// anything does.
+func (a *anomalyRule) missed(g *group, t int64) bool {
 	last := a.models.Now()
 	if a.behind != nil || last == 0 || firstAfter(last, t, g.Interval().Milliseconds()) >= t {
-		return
+		return false
 	}
 	copied, _, _, err := a.models.CopyAs(a.spec)
 	if err != nil {
 		a.logger.Warn("models cannot learn the evaluations that were missed", "err", err)
-		return
+		return false
 	}
 	a.behind = newCatchUp(copied, last+1, false)
-	g.learnBehind(ctx, a)
+	return true
 }
 
 // firstAfter is the first slot after last, given that there is one at t.
@@ -121,7 +132,7 @@ func (g *group) learn(ctx context.Context, a *anomalyRule, c *catchUp) (learned 
 		if c.models, c.next, err = g.m.restore(a); err != nil {
 			return 0, err
 		}
-		if newest := g.newest(); c.next > newest && !ahead(c.next, newest) { // nothing was missed
+		if newest := g.settled.Load(); c.next > newest && !ahead(c.next, newest) { // nothing was missed
 			c.load = false
 			if taken, err := c.offer(ctx); taken || err != nil {
 				return 0, err
@@ -145,7 +156,7 @@ func (g *group) learn(ctx context.Context, a *anomalyRule, c *catchUp) (learned 
 		c.load = false
 	}
 	for {
-		n, err := g.learnUpTo(ctx, a, c, g.newest())
+		n, err := g.learnUpTo(ctx, a, c, g.settled.Load())
 		learned += n
 		if err != nil {
 			return learned, err
@@ -165,11 +176,6 @@ func (c *catchUp) offer(ctx context.Context) (taken bool, err error) {
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-}
-
-// newest is the time of the newest slot that has passed, milliseconds.
-func (g *group) newest() int64 {
-	return g.EvalTimestamp(g.m.o.Clock.Now().UnixNano()).Add(-g.QueryOffset()).UnixMilli()
 }
 
 // learnUpTo learns every slot from the next one to the one of time to.

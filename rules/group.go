@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -27,8 +28,9 @@ type group struct {
 	keep      *keepFiring
 
 	asks    chan ask
-	last    time.Time // the newest slot that was evaluated, by this group or the one before; zero: none
-	overran int       // how many evaluations in a row have taken longer than the interval
+	last    time.Time    // the newest slot that was evaluated, by this group or the one before; zero: none
+	settled atomic.Int64 // milliseconds of the newest slot, as queries see it, for which the group writes no more
+	overran int          // how many evaluations in a row have taken longer than the interval
 	cancel  context.CancelFunc
 	done    chan struct{}  // closed when the loop has ended; nil while it has not begun
 	workers sync.WaitGroup // what learns beside the loop
@@ -108,6 +110,7 @@ func (g *group) same(o *group) bool {
 // start runs the group until stop.
 func (g *group) start(ctx context.Context) {
 	ctx, g.cancel = context.WithCancel(ctx)
+	g.settle(g.EvalTimestamp(g.m.o.Clock.Now().UnixNano()))
 	g.done = make(chan struct{})
 	for _, a := range g.anomalies {
 		if a.behind != nil {
@@ -149,6 +152,7 @@ func (g *group) run(ctx context.Context) {
 		g.env.Missed(g.RuleGroup, between)
 	}
 	g.last = first.Add(-g.Interval())
+	g.settle(g.last)
 	g.restoreKeepFiring(ctx, first)
 	for n := 1; ; n++ {
 		g.setBack(clock.Now())
@@ -183,6 +187,7 @@ func (g *group) setBack(now time.Time) {
 	}
 	g.logger.Warn("the clock was set back; the group is evaluated by the new time", "by_at_least", g.last.Sub(now))
 	g.last = g.EvalTimestamp(now.UnixNano()).Add(-g.Interval())
+	g.settle(g.last)
 	for _, r := range g.Rules() {
 		if a, ok := r.(*upstream.AlertingRule); ok {
 			upstream.SetBack(a, g.last)
@@ -190,19 +195,32 @@ func (g *group) setBack(now time.Time) {
 	}
 }
 
+// settle lets what learns beside the group learn the slots up to one. A slot at
+// which the group is still writing would give it what its rules wrote at the one
+// before.
+func (g *group) settle(slot time.Time) { g.settled.Store(slot.Add(-g.QueryOffset()).UnixMilli()) }
+
 // evaluate runs the group's rules at a slot, before which others may have been
 // missed.
 func (g *group) evaluate(ctx context.Context, slot time.Time, missed bool) {
 	t := slot.Add(-g.QueryOffset()).UnixMilli()
+	g.settle(slot.Add(-g.Interval()))
+	var behind []func() // goes on when the slot is settled
 	for _, a := range g.anomalies {
-		a.take(t, g.Interval().Milliseconds())
-		if missed && g.overran < 2 { // a group that cannot keep up would only fall further behind
-			a.missed(ctx, g, t)
+		if refused := a.take(t, g.Interval().Milliseconds()); refused != nil {
+			behind = append(behind, func() { refused.answer <- false })
+		}
+		if missed && g.overran < 2 && a.missed(g, t) { // a group that cannot keep up would only fall further behind
+			behind = append(behind, func() { g.learnBehind(ctx, a) })
 		}
 	}
 	whole := context.WithoutCancel(ctx)
 	g.env.Evaluate(whole, g.RuleGroup, slot)
 	g.recordKeepFiring(whole, slot)
+	g.settle(slot)
+	for _, f := range behind {
+		f()
+	}
 }
 
 // idle waits for a slot and answers whoever wants records meanwhile, a few at a

@@ -1,0 +1,121 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/storage"
+
+	"github.com/chironhq/chiron/rules/eval"
+)
+
+// slowEngine takes its time for instant queries of one expression.
+type slowEngine struct {
+	promql.QueryEngine
+	expr string
+	d    time.Duration
+}
+
+func (e *slowEngine) NewInstantQuery(ctx context.Context, q storage.Queryable, o promql.QueryOpts, text string, at time.Time) (promql.Query, error) {
+	if text == e.expr {
+		time.Sleep(e.d)
+	}
+	return e.QueryEngine.NewInstantQuery(ctx, q, o, text, at)
+}
+
+// records of a rule's models, to compare.
+func records(t *testing.T, r *eval.Rule) (out []string) {
+	t.Helper()
+	for _, s := range r.Series(nil) {
+		b, ok, err := r.AppendRecord(nil, s)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		out = append(out, fmt.Sprintf("%x", b))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// What is learned beside a slot that is being evaluated is not what the group's
+// rules wrote at the one before: a rule that reads another one of its group
+// knows in the end what the ring says, however long evaluations take.
+func TestASlotIsLearnedOnceItIsWritten(t *testing.T) {
+	for _, takes := range []time.Duration{0, 2 * time.Second, 8 * time.Second} {
+		t.Run(takes.String(), func(t *testing.T) {
+			synctestWorld(t, func(w *world) {
+				clock := &frozen{}
+				w.change = func(o *Options) {
+					o.Clock, o.Engine = clock, &slowEngine{w.engine, "hum * 2", takes}
+				}
+				w.begin(`
+groups:
+  - name: g
+    rules:
+      - { record: twice, expr: hum * 2 }
+      - { anomaly: A, expr: twice, model: zscore(window=30m), direction: both }
+`)
+				began := time.Now()
+				w.live(10*time.Minute, hum, "hum")
+				clock.until.Store(time.Now().Add(35 * time.Second).UnixNano())
+				w.live(3*time.Minute, hum, "hum")
+				if w.m.Groups()[0].Rules[1].CatchingUp {
+					t.Fatal("still catching up")
+				}
+				g := w.m.groups[0]
+				w.halt()
+				a := g.anomalies[0]
+				want, err := eval.New(a.spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := newSource(a.spec, Options{Engine: w.engine, Queryable: w.db}, newMetrics(nil, nil))
+				first := a.models.Oldest()
+				err = s.span(w.t.Context(), first, a.models.Now(), 10_000, func(at int64, f eval.Frame) error {
+					_, err := want.Learn(at, f)
+					return err
+				}, func(_ int64, err error) { t.Error(err) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n := (a.models.Now() - began.UnixMilli()) / 10_000; n < 60 {
+					t.Fatalf("%d slots", n)
+				}
+				if got, want := records(w.t, a.models), records(w.t, want); !slices.Equal(got, want) {
+					t.Errorf("learned %s, the ring says %s", strings.Join(got, " "), strings.Join(want, " "))
+				}
+			})
+		})
+	}
+}
+
+// A group that evaluates nearly all the time, or longer, does not keep its own
+// models and those of all other rules from learning.
+func TestASlowGroupHoldsNobodyUp(t *testing.T) {
+	for _, takes := range []time.Duration{9 * time.Second, 10 * time.Second, 14 * time.Second, 27 * time.Second} {
+		t.Run(takes.String(), func(t *testing.T) {
+			synctestWorld(t, func(w *world) {
+				w.live(30*time.Minute, hum, "hum")
+				w.change = func(o *Options) { o.Engine = &slowEngine{w.engine, "hum * 2", takes} }
+				var text strings.Builder
+				text.WriteString("groups:\n")
+				for i := range 6 {
+					fmt.Fprintf(&text, "  - {name: slow%d, rules: [{record: slow, expr: hum * 2, labels: {i: '%d'}}, {anomaly: A%d, expr: hum, model: mad}]}\n", i, i, i)
+					fmt.Fprintf(&text, "  - {name: quick%d, rules: [{anomaly: B%d, expr: hum, model: mad}]}\n", i, i)
+				}
+				w.begin(text.String())
+				w.live(20*time.Minute, hum, "hum")
+				for _, g := range w.m.Groups() {
+					if r := g.Rules[len(g.Rules)-1]; r.CatchingUp || r.Models["ready"] != 1 {
+						t.Errorf("%s: catching up %v, %v", r.Name, r.CatchingUp, r.Models)
+					}
+				}
+			})
+		})
+	}
+}
