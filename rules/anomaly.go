@@ -34,7 +34,7 @@ type anomalyRule struct {
 	// retention is the longest that the ring keeps; 0: not known.
 	retention time.Duration
 
-	owner   modelstore.Owner // whose records its models are; without the ID
+	owner   modelstore.Owner // whose records its models are; without ID and mark
 	id      atomic.Uint64    // of the owner; 0: it has none yet
 	models  *eval.Rule
 	charged atomic.Int64 // what the budget has been charged for models

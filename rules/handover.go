@@ -44,7 +44,6 @@ func (m *Manager) handOver(begin, stopped, kept []*group) map[*anomalyRule]strin
 			why, err = a.inherit(olds[j])
 		default:
 			a.id.Store(oldOwners[j].ID)
-			a.owner.Mark = oldOwners[j].Mark
 			a.behind = newCatchUp(nil, 0, true)
 		}
 		if err != nil { // a model that could be built once cannot be built again
@@ -93,7 +92,6 @@ func (a *anomalyRule) inherit(o *anomalyRule) (anew string, err error) {
 		}
 	}
 	a.id.Store(o.id.Load())
-	a.owner.Mark = o.owner.Mark
 	a.use(models)
 	if a.text == o.text {
 		a.saving = o.saving

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -167,6 +168,37 @@ func TestRulesThatComeBackGoOn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A file of models that was damaged while rules ran is replaced by an empty one,
+// which says nothing of how far models had learned before: killed then, they
+// learn all of the ring.
+func TestAReplacedFileOfModelsKnowsNoMark(t *testing.T) {
+	synctestWorld(t, func(w *world) {
+		w.begin(kept)
+		w.live(20*time.Minute, hum, `hum{pod="a"}`)
+		w.halt()
+		w.begin(kept) // its models go on from their mark
+		w.live(30*time.Second, hum, `hum{pod="a"}`)
+		if err := w.m.store.Reset(); err != nil {
+			w.t.Fatal(err)
+		}
+		w.m.disown()
+		w.m.adopt(w.m.snapshotGroups())
+		state, err := os.ReadFile(w.m.stateFile())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.halt()
+		if err := os.WriteFile(w.m.stateFile(), state, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		w.begin(kept)
+		w.live(time.Minute, hum, `hum{pod="a"}`)
+		if !w.ready() {
+			w.t.Errorf("learned a part only: %v", w.query("anomaly_model_state"))
+		}
+	})
 }
 
 // External labels and the query offset of the configuration reach groups whose

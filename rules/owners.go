@@ -32,10 +32,14 @@ func (m *Manager) restore(a *anomalyRule) (models *eval.Rule, next int64, err er
 		return models, 0, nil
 	}
 	m.metrics.restored.Add(float64(models.Len()))
-	if a.owner.Mark == 0 {
+	mark, err := m.store.Mark(a.id.Load())
+	if err != nil {
+		a.logger.Warn("it is not known when models were saved; they learn all of the ring", "err", err)
+	}
+	if mark == 0 {
 		return models, 0, nil
 	}
-	return models, a.owner.Mark + 1, nil
+	return models, mark + 1, nil
 }
 
 // adopt gives a place in the store to the rules that have none yet.

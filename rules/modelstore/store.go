@@ -262,6 +262,21 @@ func (s *Store) Owners() (out []Owner, err error) {
 	return out, err
 }
 
+// Mark is that of one owner; 0 when there is no such owner or it cannot be read.
+func (s *Store) Mark(owner uint64) (int64, error) {
+	o := Owner{}
+	err := s.view(func(tx *bbolt.Tx) error {
+		if v := tx.Bucket(bucketOwners).Get(number(owner)); v == nil || json.Unmarshal(v, &o) != nil {
+			o.Mark = 0
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("cannot read %s: %w", s.file, err)
+	}
+	return o.Mark, nil
+}
+
 // Write carries a transaction out.
 func (s *Store) Write(t Transaction) error {
 	ids := make([]uint64, len(t.Owners))
