@@ -40,6 +40,7 @@ type anomalyRule struct {
 	charged atomic.Int64 // what the budget has been charged for models
 	behind  *catchUp     // what learns beside it; nil: models know all that they can
 	saving  saving
+	saved   bool // there is a store that takes what saving has
 
 	report    atomic.Pointer[report]
 	status    ruleStatus
@@ -54,7 +55,7 @@ func newAnomalyRule(spec *lang.Anomaly, file, group string, m *Manager, logger *
 	}
 	text := ruleText(spec)
 	a := &anomalyRule{
-		spec: spec, text: text, source: newSource(spec, m.o, m.metrics), logger: logger.With("rule", spec.Name), metrics: m.metrics, budget: &m.budget, retention: m.o.Retention,
+		spec: spec, text: text, source: newSource(spec, m.o, m.metrics), logger: logger.With("rule", spec.Name), metrics: m.metrics, budget: &m.budget, retention: m.o.Retention, saved: m.store != nil,
 		owner:  modelstore.Owner{Rule: spec.Name, Key: spec.LearnedKey(), File: file, Group: group, Text: text},
 		models: models,
 	}
@@ -109,7 +110,9 @@ func (a *anomalyRule) Eval(ctx context.Context, offset time.Duration, ts time.Ti
 	if err != nil {
 		return nil, err
 	}
-	a.saving.note(a.models, out.Changes)
+	if a.saved {
+		a.saving.note(a.models, out.Changes)
+	}
 	a.say(out.Changes, at.UnixMilli())
 	vector := make(promql.Vector, len(out.Outputs))
 	for i, o := range out.Outputs {

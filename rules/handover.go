@@ -95,6 +95,7 @@ func (a *anomalyRule) inherit(o *anomalyRule) (anew string, err error) {
 	a.use(models)
 	if a.text == o.text {
 		a.saving = o.saving
+		a.saving.settle(lost) // nobody will say what has become of a batch under way
 	}
 	a.behind = behind
 	switch {

@@ -54,7 +54,7 @@ func (s *saver) run(ctx context.Context) {
 func (s *saver) tick(ctx context.Context) {
 	clock := s.m.o.Clock
 	if len(s.round) == 0 {
-		if !s.began.IsZero() && clock.Now().Sub(s.began) < s.m.o.StateInterval {
+		if since := clock.Now().Sub(s.began); since >= 0 && since < s.m.o.StateInterval {
 			return
 		}
 		s.begin()
