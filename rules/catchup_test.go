@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 
@@ -118,4 +119,68 @@ func TestASlowGroupHoldsNobodyUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Reloads faster than any evaluation, some of which remove the rule, while its
+// models catch up: in the end they know what was saved and what was missed, and
+// nothing is left behind.
+func TestReloadsWhileModelsCatchUp(t *testing.T) {
+	synctestWorld(t, func(w *world) {
+		update := func(text string) {
+			if _, err := w.m.Update(w.files(text), Settings{Interval: 10 * time.Second}); err != nil {
+				w.t.Error(err)
+			}
+		}
+		metrics := []string{`hum{pod="a"}`, `hum{pod="b"}`}
+		w.begin(kept)
+		w.live(20*time.Minute, hum, metrics...)
+		w.halt()
+		w.view.forget(time.Now())
+		w.live(5*time.Minute, hum, metrics...)
+		w.begin(kept)
+		for i := range 300 {
+			if i%15 == 0 {
+				w.add(metrics[0], hum(time.Now()))
+				w.add(metrics[1], hum(time.Now()))
+			}
+			if i%7 == 3 {
+				update("groups: []")
+			} else {
+				update(strings.Replace(kept, "warmup: 10m", fmt.Sprintf("warmup: 10m\n        labels: {n: '%d'}", i), 1))
+			}
+			time.Sleep(230 * time.Millisecond)
+		}
+		update(kept)
+		w.live(time.Minute, hum, metrics...)
+		if s := w.m.Groups()[0].Rules[0]; s.Models["ready"] != 2 || s.CatchingUp {
+			w.t.Errorf("models %v, catching up %v", s.Models, s.CatchingUp)
+		}
+		w.m.mu.Lock()
+		defer w.m.mu.Unlock()
+		var held int64
+		for _, a := range w.m.groups[0].anomalies {
+			held += a.models.Charged()
+		}
+		if got := w.m.budget.charged.Load(); got != held || len(w.m.buried) > 0 {
+			w.t.Errorf("models are charged for %d bytes and hold %d; %d groups are buried", got, held, len(w.m.buried))
+		}
+	})
+}
+
+// A group whose interval becomes shorter has missed none of the slots that it
+// would have had with the new one.
+func TestAShorterIntervalMissesNothing(t *testing.T) {
+	synctestWorld(t, func(w *world) {
+		reg := prometheus.NewRegistry()
+		w.change = func(o *Options) { o.Registerer = reg }
+		w.begin(strings.Replace(kept, "name: g\n", "name: g\n    interval: 5m\n", 1))
+		w.live(14*time.Minute, hum, "hum")
+		if _, err := w.m.Update(w.files(kept), Settings{Interval: 10 * time.Second}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.live(time.Minute, hum, "hum")
+		if n := gathered(w.t, reg, "prometheus_rule_group_iterations_missed_total"); n != 0 {
+			w.t.Errorf("%v missed", n)
+		}
+	})
 }

@@ -28,9 +28,10 @@ type group struct {
 	keep      *keepFiring
 
 	asks    chan ask
-	last    time.Time    // the newest slot that was evaluated, by this group or the one before; zero: none
-	settled atomic.Int64 // milliseconds of the newest slot, as queries see it, for which the group writes no more
-	overran int          // how many evaluations in a row have taken longer than the interval
+	last    time.Time     // the newest slot that was evaluated, by this group or the one before; zero: none
+	before  time.Duration // interval of the group before, which has evaluated last; 0: none
+	settled atomic.Int64  // milliseconds of the newest slot, as queries see it, for which the group writes no more
+	overran int           // how many evaluations in a row have taken longer than the interval
 	cancel  context.CancelFunc
 	done    chan struct{}  // closed when the loop has ended; nil while it has not begun
 	workers sync.WaitGroup // what learns beside the loop
@@ -148,7 +149,7 @@ func (g *group) close() {
 func (g *group) run(ctx context.Context) {
 	clock := g.m.o.Clock
 	first := g.EvalTimestamp(clock.Now().UnixNano()).Add(g.Interval())
-	if between := int(first.Sub(g.last)/g.Interval()) - 1; !g.last.IsZero() && between > 0 {
+	if between := int(first.Sub(g.last)/max(g.Interval(), g.before)) - 1; !g.last.IsZero() && between > 0 {
 		g.env.Missed(g.RuleGroup, between)
 	}
 	g.last = first.Add(-g.Interval())

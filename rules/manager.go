@@ -254,7 +254,7 @@ func (m *Manager) replace(old, groups []*group) {
 	for _, g := range begin {
 		if o := before[g.key()]; o != nil {
 			g.CopyState(o.RuleGroup)
-			g.last = o.last
+			g.last, g.before = o.last, o.Interval()
 			g.keep.inherit(o.keep)
 			delete(before, g.key())
 		} else {
@@ -333,7 +333,7 @@ func (m *Manager) exhume(g *group) {
 	m.mu.Unlock()
 	if b != nil && b.callOff() {
 		g.CopyState(b.group.RuleGroup)
-		g.last = b.group.last
+		g.last, g.before = b.group.last, b.group.Interval()
 		g.keep.inherit(b.group.keep)
 	}
 }
