@@ -39,6 +39,7 @@ type anomalyRule struct {
 	models  *eval.Rule
 	charged atomic.Int64 // what the budget has been charged for models
 	behind  *catchUp     // what learns beside it; nil: models know all that they can
+	anew    bool         // the models have started over, and the ring may know what they knew
 	saving  saving
 	saved   bool // there is a store that takes what saving has
 
@@ -113,6 +114,7 @@ func (a *anomalyRule) Eval(ctx context.Context, offset time.Duration, ts time.Ti
 	if a.saved {
 		a.saving.note(a.models, out.Changes)
 	}
+	a.anew = a.anew || out.Changes.StartedOver
 	a.say(out.Changes, at.UnixMilli())
 	vector := make(promql.Vector, len(out.Outputs))
 	for i, o := range out.Outputs {

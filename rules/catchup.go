@@ -102,6 +102,24 @@ func (a *anomalyRule) missed(g *group, t int64) bool {
 	return true
 }
 
+// startedOver makes models that are to learn the ring when those of the rule
+// have forgotten everything, and reports whether there are any. A clock that was
+// ahead for a moment costs nothing that the ring still knows.
+func (a *anomalyRule) startedOver() bool {
+	if !a.anew {
+		return false
+	}
+	a.anew = false
+	if a.behind != nil { // it starts over by itself
+		return false
+	}
+	if err := a.learnAll(); err != nil {
+		a.logger.Warn("models that have started over do not learn from the ring", "err", err)
+		return false
+	}
+	return true
+}
+
 // firstAfter is the first slot after last, given that there is one at t.
 func firstAfter(last, t, interval int64) int64 {
 	return last + interval - mod(last-t, interval)

@@ -63,3 +63,26 @@ func TestGroupsGoOnWhenTheClockIsSetBack(t *testing.T) {
 		})
 	}
 }
+
+// A clock that was ahead for a moment makes models start over; what the ring
+// holds they know again afterwards.
+func TestModelsLearnAgainWhatTheRingHoldsWhenTheClockWasAhead(t *testing.T) {
+	for _, ahead := range []time.Duration{90 * time.Minute, 5 * time.Hour, 365 * 24 * time.Hour} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			synctestWorld(t, func(w *world) {
+				clock := &shifted{}
+				w.change = func(o *Options) { o.Clock = clock }
+				w.begin(kept)
+				w.live(20*time.Minute, hum, "hum")
+				for _, by := range []time.Duration{ahead, 0} {
+					clock.by.Store(int64(by))
+					w.live(15*time.Second, hum, "hum")
+				}
+				w.live(time.Minute, hum, "hum")
+				if s := w.m.Groups()[0].Rules[0]; s.Models["ready"] != 1 || s.CatchingUp {
+					t.Errorf("models %v, catching up %v", s.Models, s.CatchingUp)
+				}
+			})
+		})
+	}
+}

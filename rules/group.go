@@ -222,6 +222,11 @@ func (g *group) evaluate(ctx context.Context, slot time.Time, missed bool) {
 	for _, f := range behind {
 		f()
 	}
+	for _, a := range g.anomalies {
+		if a.startedOver() {
+			g.learnBehind(ctx, a)
+		}
+	}
 }
 
 // idle waits for a slot and answers whoever wants records meanwhile, a few at a
