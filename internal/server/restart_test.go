@@ -67,12 +67,10 @@ self_monitor: { enabled: false }
 		t.Fatal(err)
 	}
 	i.start()
-	// The value runs away, so that no model gets used to it.
-	n := 0.0
-	worse := func() {
-		n++
-		i.send("load", 1e4*n*n)
-	}
+	// The value doubles from one evaluation to the next, so that no model gets
+	// used to it.
+	began := time.Now()
+	worse := func() { i.send("load", 1e4*math.Exp2(float64(time.Since(began))/float64(250*time.Millisecond))) }
 	shown := func() (a alertTimes, err error) {
 		code, text := do(t, http.MethodGet, am.URL+"/api/v2/alerts?active=true", "", nil)
 		var alerts []alertTimes
