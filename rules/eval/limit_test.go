@@ -190,6 +190,32 @@ func TestMemoryRefuses(t *testing.T) {
 	}
 }
 
+// TestMemoryThatIsNotThereCostsNobodyItsModel holds that series which have gone
+// keep their models while all of them together would not make enough room.
+func TestMemoryThatIsNotThereCostsNobodyItsModel(t *testing.T) {
+	r := newRule(t, ruleOf(t, "expr: m", "model: zscore"))
+	step := func(n int, v []Sample) Changes {
+		t.Helper()
+		f := at(n, v)
+		out, err := r.Step(f.t, f.Frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Changes
+	}
+	step(0, numbered(0, 6))
+	step(1, numbered(0, 3))
+	step(2, numbered(0, 3))
+	r.Admit(3 * r.grown) // others hold what there was
+	if c := step(3, append(numbered(0, 3), numbered(7, 9)...)); c.OverMemory != 2 || len(c.Ended) != 0 || r.Len() != 6 {
+		t.Errorf("%d refused, %d ended, %d series", c.OverMemory, len(c.Ended), r.Len())
+	}
+	r.Admit(4 * r.grown)
+	if c := step(4, append(numbered(0, 3), numbered(7, 9)...)); c.OverMemory != 1 || len(c.Ended) != 3 || r.Len() != 4 {
+		t.Errorf("%d refused, %d ended, %d series", c.OverMemory, len(c.Ended), r.Len())
+	}
+}
+
 // BenchmarkRefuse measures what each further refused series adds to a step of
 // a rule at its limit, by the fastest steps of either kind: what differs
 // between two of one kind is the machine.

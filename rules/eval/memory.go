@@ -23,7 +23,14 @@ func (r *Rule) fits(st *stepping) bool {
 	if st.past { // what is charged now was not charged then
 		return r.room < 0 || int64(r.population(st)+1)*r.grown <= r.room
 	}
-	for r.room >= 0 && r.charged+r.grown > r.room {
+	if r.room < 0 {
+		return true
+	}
+	r.findSpare(st)
+	if r.charged-st.spareBytes+r.grown > r.room {
+		return false // what has gone would be lost for nothing
+	}
+	for r.charged+r.grown > r.room {
 		if !r.makeRoom(st) {
 			return false
 		}

@@ -117,24 +117,32 @@ func (r *Rule) population(st *stepping) int {
 	return st.population
 }
 
+// findSpare finds once a step which series have gone and may make room.
+func (r *Rule) findSpare(st *stepping) {
+	if st.looked {
+		return
+	}
+	st.looked = true
+	for _, s := range r.series {
+		if s.mark != r.mark && s.seen < r.before && !st.past {
+			st.spare = append(st.spare, s)
+			st.spareBytes += max(s.held, r.grown)
+		}
+	}
+	slices.SortFunc(st.spare, func(a, b *Series) int {
+		return cmp.Or(cmp.Compare(b.seen, a.seen), cmp.Compare(b.key, a.key))
+	})
+}
+
 // makeRoom drops the series that has gone longest, if any has gone.
 func (r *Rule) makeRoom(st *stepping) bool {
-	if !st.looked {
-		st.looked = true
-		for _, s := range r.series {
-			if s.mark != r.mark && s.seen < r.before && !st.past {
-				st.spare = append(st.spare, s)
-			}
-		}
-		slices.SortFunc(st.spare, func(a, b *Series) int {
-			return cmp.Or(cmp.Compare(b.seen, a.seen), cmp.Compare(b.key, a.key))
-		})
-	}
+	r.findSpare(st)
 	if len(st.spare) == 0 {
 		return false
 	}
 	s := st.spare[len(st.spare)-1]
 	st.spare = st.spare[:len(st.spare)-1]
+	st.spareBytes -= max(s.held, r.grown)
 	r.drop(s)
 	s.until = st.t - 1 // others begin in its place
 	st.population--

@@ -109,6 +109,8 @@ type stepping struct {
 	cohorts map[string]*Series // whom a new series starts from; nil: not looked for yet
 	spare   []*Series          // series that may go, the first one last; valid when looked
 	looked  bool
+
+	spareBytes int64 // that spare is charged for
 }
 
 func (r *Rule) step(t int64, f Frame, emit bool) (Result, error) {
