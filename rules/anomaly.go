@@ -43,10 +43,10 @@ type anomalyRule struct {
 	saving  saving
 	saved   bool // there is a store that takes what saving has
 
-	report    atomic.Pointer[report]
-	status    ruleStatus
-	chosenAt  int64  // when the report's choices were made
-	complains string // the newest complaint that was logged
+	report     atomic.Pointer[report]
+	status     ruleStatus
+	chosenAt   int64 // when the report's choices were made
+	complaints complaints
 }
 
 func newAnomalyRule(spec *lang.Anomaly, file, group string, m *Manager, logger *slog.Logger) (*anomalyRule, error) {

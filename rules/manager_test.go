@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -328,6 +329,38 @@ func TestTheLimitKeepsWhatThereIsAndSaysSo(t *testing.T) {
 		if s.Health != "err" || !strings.Contains(s.LastError, "1 series are over the limit of 2") {
 			t.Errorf("health %s: %s", s.Health, s.LastError)
 		}
+	})
+}
+
+// However the number of series over the limit changes, the log tells of it once,
+// and once that it is over.
+func TestAComplaintIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var log strings.Builder
+		w.change = func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+		w.begin(strings.Replace(one, "direction: both", "direction: both\n        limit: 2", 1))
+		f := func(d time.Duration, pods, complaints, over int) {
+			t.Helper()
+			var metrics []string
+			for i := range pods {
+				metrics = append(metrics, fmt.Sprintf("hum{pod=%q}", strconv.Itoa(i)))
+			}
+			w.live(d, hum, metrics...)
+			if got := strings.Count(log.String(), "cannot do all"); got != complaints {
+				t.Errorf("after %d pods %d complaints, want %d\n%s", pods, got, complaints, &log)
+			}
+			if got := strings.Count(log.String(), "all that it should again"); got != over {
+				t.Errorf("after %d pods the log says %d times that it is over, want %d\n%s", pods, got, over, &log)
+			}
+		}
+		f(time.Minute, 2, 0, 0)
+		f(time.Minute, 3, 1, 0)
+		f(time.Minute, 5, 1, 0)
+		f(8*time.Minute, 2, 1, 0) // the others are seen for five of these
+		f(time.Minute, 3, 1, 0)
+		f(20*time.Minute, 2, 1, 1)
+		f(time.Minute, 3, 2, 1)
 	})
 }
 

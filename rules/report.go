@@ -23,6 +23,7 @@ type report struct {
 	histogram  string
 	small      detect.Small // groups with too few members to be judged
 	catchingUp bool
+	longSeason bool     // the ring does not reach back over a season of the model
 	notes      []string // what the rule cannot do as it is
 }
 
@@ -56,16 +57,64 @@ func (a *anomalyRule) say(c eval.Changes, t int64) {
 		r.choices, a.chosenAt = a.models.Choices(maxChoices), t
 	}
 	r.small = a.models.Small()
-	r.notes = a.notes(r.small, t)
+	r.longSeason = a.longSeason(t)
+	r.notes = a.notes(r)
 	a.report.Store(r)
-	now := strings.Join(append(r.problems(a.spec.Limit), r.warnings()...), "; ")
-	if now != a.complains {
-		if a.complains = now; now != "" {
-			a.logger.Warn("an anomaly rule does not model everything that it selects", "why", now)
-		} else {
-			a.logger.Info("an anomaly rule models everything that it selects again")
+	a.complaints.log(a, r, t)
+}
+
+// complaint is a set of kinds of what an anomaly rule cannot do.
+type complaint uint8
+
+const (
+	overLimit complaint = 1 << iota
+	overMemory
+	histograms
+	longSeason
+	smallGroups
+)
+
+// complaintRest is for how many milliseconds a rule must have been without
+// complaints for the log to say that they are over.
+const complaintRest = 10 * 60 * 1000
+
+// complaints is what the log has been told of a rule.
+type complaints struct {
+	logged complaint
+	newest int64 // milliseconds of the newest step with a complaint
+}
+
+// log tells each kind once, however its numbers change: series come and go at
+// every evaluation, and so does what a limit refuses.
+func (c *complaints) log(a *anomalyRule, r *report, t int64) {
+	kinds := r.complaints()
+	if kinds&^c.logged != 0 {
+		a.logger.Warn("an anomaly rule cannot do all that it should", "why", strings.Join(append(r.problems(a.spec.Limit), r.warnings()...), "; "))
+	}
+	c.logged |= kinds
+	switch {
+	case kinds != 0:
+		c.newest = t
+	case c.logged != 0 && (t-c.newest >= complaintRest || t < c.newest):
+		c.logged = 0
+		a.logger.Info("an anomaly rule does all that it should again")
+	}
+}
+
+// complaints are those of problems and warnings.
+func (r *report) complaints() (kinds complaint) {
+	for _, x := range []struct {
+		is   bool
+		kind complaint
+	}{
+		{r.overLimit > 0, overLimit}, {r.overMemory > 0, overMemory}, {r.histograms > 0, histograms},
+		{r.longSeason, longSeason}, {r.small.Groups > 0, smallGroups},
+	} {
+		if x.is {
+			kinds |= x.kind
 		}
 	}
+	return kinds
 }
 
 // problems are what makes the rule's health bad.
@@ -87,15 +136,22 @@ func (r *report) warnings() (out []string) {
 	return append(out, r.notes...)
 }
 
+// longSeason reports whether models that begin at time t cannot learn a season
+// from the ring, and those that run have not been there for one.
+func (a *anomalyRule) longSeason(t int64) bool {
+	season := lang.LongestSeason(a.spec.Model)
+	return a.retention > 0 && season > a.retention && t-a.models.Oldest() < season.Milliseconds()
+}
+
 // notes says what the rule cannot do as it is.
-func (a *anomalyRule) notes(small detect.Small, t int64) (out []string) {
-	if season := lang.LongestSeason(a.spec.Model); a.retention > 0 && season > a.retention && t-a.models.Oldest() < season.Milliseconds() {
+func (a *anomalyRule) notes(r *report) (out []string) {
+	if r.longSeason {
 		out = append(out, fmt.Sprintf("the model has a season of %s and the ring keeps %s: a model that begins anew knows the season only after it has run for that long",
-			model.Duration(season), model.Duration(a.retention)))
+			model.Duration(lang.LongestSeason(a.spec.Model)), model.Duration(a.retention)))
 	}
-	if small.Groups > 0 {
+	if r.small.Groups > 0 {
 		out = append(out, fmt.Sprintf("%d groups with %d series in all are not judged, reason %s: they have fewer members than min_members of the model; lower it, or compare by fewer labels",
-			small.Groups, small.Members, detect.BelowMinMembers))
+			r.small.Groups, r.small.Members, detect.BelowMinMembers))
 	}
 	return out
 }
