@@ -83,6 +83,7 @@ type checker struct {
 	problems     diag.Problems
 	unreadable   bool
 	loaded       []*lang.File // rule files without errors, to be checked together
+	seen         []os.FileInfo
 }
 
 // settings takes from the configurations among the files what bears on the
@@ -109,6 +110,9 @@ func (c *checker) file(kind, name string) {
 		fmt.Fprintf(c.stderr, "%s: %v\n", name, err)
 		return
 	}
+	if c.again(name) {
+		return
+	}
 	if kind == "" {
 		kind = kindOf(text)
 	}
@@ -129,6 +133,20 @@ func (c *checker) file(kind, name string) {
 	if !c.problems[before:].HasErrors() {
 		fmt.Fprintf(c.stdout, "%s: ok, %s\n", name, what)
 	}
+}
+
+// again reports whether the file was checked before: a configuration may name
+// one that stands among the arguments as well, and its rules are no others.
+func (c *checker) again(name string) bool {
+	info, err := os.Stat(name)
+	if err != nil {
+		return false // it has been read, so whoever changed it may check again
+	}
+	if slices.ContainsFunc(c.seen, func(o os.FileInfo) bool { return os.SameFile(info, o) }) {
+		return true
+	}
+	c.seen = append(c.seen, info)
+	return false
 }
 
 func (c *checker) rules(name string, text []byte) string {
