@@ -23,7 +23,10 @@ type catchUp struct {
 	next   int64      // milliseconds of the first slot to learn; 0: as far back as the ring reaches
 	load   bool       // models are in the store
 
-	refused int                   // how many offers the group has refused
+	refused int           // how many offers the group has refused
+	missed  bool          // what the models had missed is learned, not all that the ring holds
+	took    time.Duration // to learn, without what was waited for
+
 	offered atomic.Pointer[offer] // the goroutine puts, the group takes
 	answer  chan bool             // whether an offer of models that have caught up was taken
 	done    chan struct{}
@@ -132,14 +135,17 @@ func (g *group) learnBehind(ctx context.Context, a *anomalyRule) {
 	c := a.behind
 	g.workers.Go(func() {
 		defer close(c.done)
-		began := g.m.o.Clock.Now()
 		n, err := g.learn(ctx, a, c)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
 			a.logger.Warn("models could not learn from the ring; they go on with what they see", "err", err)
 		case n > 0:
-			a.logger.Info("models learned from the ring", "evaluations", n, "took", g.m.o.Clock.Now().Sub(began))
+			msg := "models learned what the ring holds"
+			if c.missed {
+				msg = "models learned what they had missed"
+			}
+			a.logger.Info(msg, "evaluations", n, "took", c.took)
 		}
 	})
 }
@@ -173,8 +179,11 @@ func (g *group) learn(ctx context.Context, a *anomalyRule, c *catchUp) (learned 
 		}
 		c.load = false
 	}
+	c.missed = c.next > 0
 	for {
+		began := g.m.o.Clock.Now()
 		n, err := g.learnUpTo(ctx, a, c, g.settled.Load())
+		c.took += g.m.o.Clock.Now().Sub(began)
 		learned += n
 		if err != nil {
 			return learned, err

@@ -4,22 +4,28 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+
+	"github.com/chironhq/chiron/internal/upstream"
 )
 
 // FileChange is what an update has changed of one file. Rules are named as
-// "group/rule".
+// "group/rule", and alert rules with their kind behind it, since the one of the
+// shorthand usually has the name of its anomaly rule.
 type FileChange struct {
 	File string
 	// Added and Removed are rules that were not there before, or are not any
 	// more; a rule that has changed is Changed.
 	Added, Removed, Changed []string
 	Kept                    int // rules that go on as they were
+	// Heirs is how many anomaly rules of groups that are new or have changed, or
+	// that have just been started, go on with what was learned.
+	Heirs int
 	// Anew are anomaly rules that learn anew, each with the reason.
 	Anew []string
 }
 
 // compare says per file what has changed from old groups to new ones.
-func compare(old, groups []*group, anew map[*anomalyRule]string) []FileChange {
+func compare(old, groups []*group, h *handover) []FileChange {
 	byFile := map[string]*FileChange{}
 	var files []string
 	of := func(file string) *FileChange {
@@ -32,14 +38,14 @@ func compare(old, groups []*group, anew map[*anomalyRule]string) []FileChange {
 	before := map[string][]string{} // texts of the rules of a name
 	for _, g := range old {
 		for _, r := range g.Rules() {
-			key := g.File() + "\x00" + g.Name() + "/" + r.Name()
+			key := g.File() + "\x00" + shown(g, r)
 			before[key] = append(before[key], r.String())
 		}
 	}
 	for _, g := range groups {
 		c := of(g.File())
 		for _, r := range g.Rules() {
-			name := g.Name() + "/" + r.Name()
+			name := shown(g, r)
 			texts := before[g.File()+"\x00"+name]
 			switch i := slices.Index(texts, r.String()); {
 			case i >= 0:
@@ -53,14 +59,17 @@ func compare(old, groups []*group, anew map[*anomalyRule]string) []FileChange {
 			}
 		}
 		for _, a := range g.anomalies {
-			if why := anew[a]; why != "" {
+			if h.heirs[a] {
+				c.Heirs++
+			}
+			if why := h.anew[a]; why != "" {
 				c.Anew = append(c.Anew, fmt.Sprintf("%s/%s: %s", g.Name(), a.Name(), why))
 			}
 		}
 	}
 	for _, g := range old {
 		for _, r := range g.Rules() {
-			name := g.Name() + "/" + r.Name()
+			name := shown(g, r)
 			key := g.File() + "\x00" + name
 			if len(before[key]) > 0 {
 				of(g.File()).Removed = append(of(g.File()).Removed, name)
@@ -76,6 +85,15 @@ func compare(old, groups []*group, anew map[*anomalyRule]string) []FileChange {
 	return out
 }
 
+// shown is how a change names a rule.
+func shown(g *group, r upstream.Rule) string {
+	name := g.Name() + "/" + r.Name()
+	if _, ok := r.(*upstream.AlertingRule); ok {
+		name += " (alert)"
+	}
+	return name
+}
+
 // mostNamed bounds how many rules one line of the log names.
 const mostNamed = 20
 
@@ -83,7 +101,7 @@ func (c FileChange) log(l *slog.Logger) {
 	if len(c.Added)+len(c.Removed)+len(c.Changed)+len(c.Anew) == 0 {
 		return
 	}
-	args := []any{slog.String("file", c.File), slog.Int("kept", c.Kept)}
+	args := []any{slog.String("file", c.File), slog.Int("kept", c.Kept), slog.Int("go_on_with_what_they_learned", c.Heirs)}
 	for _, part := range []struct {
 		name  string
 		rules []string
@@ -93,6 +111,10 @@ func (c FileChange) log(l *slog.Logger) {
 		} else if n > 0 {
 			args = append(args, slog.Any(part.name, part.rules))
 		}
+	}
+	if c.Kept+len(c.Removed)+len(c.Changed) == 0 {
+		l.Info("rules of a file are loaded", args...)
+		return
 	}
 	l.Info("rules of a file have changed", args...)
 }

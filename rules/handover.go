@@ -7,10 +7,15 @@ import (
 	"github.com/chironhq/chiron/rules/modelstore"
 )
 
+// handover is what has become of what was learned.
+type handover struct {
+	heirs map[*anomalyRule]bool   // rules that go on with it
+	anew  map[*anomalyRule]string // rules that learn anew although something had been learned, and why
+}
+
 // handOver gives the rules of new groups what rules of groups that have
-// stopped, or rules that have gone, have learned. It returns by rule what
-// learns anew although something had been learned, and why.
-func (m *Manager) handOver(begin, stopped, kept []*group) map[*anomalyRule]string {
+// stopped, or rules that have gone, have learned.
+func (m *Manager) handOver(begin, stopped, kept []*group) *handover {
 	var news, olds []*anomalyRule
 	var newOwners, oldOwners []*modelstore.Owner
 	for _, g := range begin {
@@ -33,7 +38,7 @@ func (m *Manager) handOver(begin, stopped, kept []*group) map[*anomalyRule]strin
 	h := newHeirs(newOwners, oldOwners)
 	h.remaining(0, len(olds)) // what has just run is newer than what was saved
 	h.remaining(len(olds), len(oldOwners))
-	anew := map[*anomalyRule]string{}
+	out := &handover{map[*anomalyRule]bool{}, map[*anomalyRule]string{}}
 	for i, a := range news {
 		why, err := "", error(nil)
 		switch j := h.heir[i]; {
@@ -49,11 +54,12 @@ func (m *Manager) handOver(begin, stopped, kept []*group) map[*anomalyRule]strin
 		if err != nil { // a model that could be built once cannot be built again
 			why = err.Error()
 		}
+		out.heirs[a] = h.heir[i] >= 0 && err == nil
 		if why != "" {
-			anew[a] = why
+			out.anew[a] = why
 		}
 	}
-	return anew
+	return out
 }
 
 // learnAll lets a second set of models learn what the ring holds.

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 
+	"github.com/chironhq/chiron/rules/lang"
 	"github.com/chironhq/chiron/rules/modelstore"
 )
 
@@ -69,19 +70,19 @@ func (h *heirs) match(from, to int, identity func(*modelstore.Owner) string, alo
 // why says why a new rule has no heritage although there is some with its key
 // or its name; empty when there is none.
 func (h *heirs) why(i int) string {
-	sameKey, sameName := 0, false
+	sameKey, before := 0, ""
 	for j, o := range h.olds {
 		if !h.taken[j] && o.Key == h.news[i].Key {
 			sameKey++
 		} else if !h.taken[j] && o.Rule == h.news[i].Rule {
-			sameName = true
+			before = o.Key
 		}
 	}
 	switch {
 	case sameKey > 0:
 		return fmt.Sprintf("%d rules with its name, expressions and model had learned, and it is not clear which of them it is", sameKey)
-	case sameName:
-		return "its expressions, the labels that join them, or its model are others than before"
+	case before != "":
+		return lang.LearnedDifference(before, h.news[i].Key)
 	}
 	return ""
 }

@@ -37,7 +37,7 @@ func TestHeirs(t *testing.T) {
 	f("another text in its place", owners("k/f/g/t2"), owners("k/f/g/t"), nil, "0")
 	f("another group", owners("k/f/g2/t"), owners("k/f/g/t"), nil, "0")
 	f("another file", owners("k/f2/g/t"), owners("k/f/g/t"), nil, "0")
-	f("another key", owners("k2/f/g/t"), owners("k/f/g/t"), nil, "-1", "its model are others")
+	f("another key", owners("k2/f/g/t"), owners("k/f/g/t"), nil, "-1", "are others than before")
 	f("another name", owners("x/f/g/t"), owners("k/f/g/t"), nil, "-1", "")
 	f("two that stay", owners("k/f/g/t", "k/f/h/t"), owners("k/f/h/t", "k/f/g/t"), nil, "1 0")
 	f("two of one group, told apart by their text", owners("k/f/g/b", "k/f/g/a"), owners("k/f/g/a", "k/f/g/b"), nil, "1 0")

@@ -112,7 +112,7 @@ func TestAnUpdateSaysWhatHasBecomeOfTheRules(t *testing.T) {
 		w.begin(kept)
 		w.live(20*time.Minute, hum, `hum{pod="a"}`)
 		w.view.forget(time.Now())
-		if _, err := w.m.Update(w.files("groups: []", kept+"      - { record: x, expr: vector(1) }\n"), Settings{Interval: 10 * time.Second}); err != nil {
+		if _, err := w.m.Update(w.files("groups: []", kept+"      - { record: x, expr: vector(1) }\n      - { alert: Hum, expr: hum > 50 }\n"), Settings{Interval: 10 * time.Second}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.live(time.Minute, hum, `hum{pod="a"}`)
@@ -120,7 +120,7 @@ func TestAnUpdateSaysWhatHasBecomeOfTheRules(t *testing.T) {
 			w.t.Errorf("learned anew: %v", w.query("anomaly_model_state"))
 		}
 		changes := w.m.Changes()
-		if len(changes) != 2 || strings.Join(changes[0].Removed, " ") != "g/Hum" || strings.Join(changes[1].Added, " ") != "g/Hum g/x" || len(changes[1].Anew) != 0 {
+		if len(changes) != 2 || strings.Join(changes[0].Removed, " ") != "g/Hum" || strings.Join(changes[1].Added, ", ") != "g/Hum, g/x, g/Hum (alert)" || len(changes[1].Anew) != 0 || changes[1].Heirs != 1 {
 			w.t.Errorf("changes %+v", changes)
 		}
 		// The same rule twice elsewhere: whose it is cannot be told.
@@ -130,7 +130,7 @@ func TestAnUpdateSaysWhatHasBecomeOfTheRules(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		changes = w.m.Changes()
-		if len(changes) != 2 || len(changes[0].Anew) != 2 || !strings.Contains(changes[0].Anew[0], "not clear which") {
+		if len(changes) != 2 || len(changes[0].Anew) != 2 || !strings.Contains(changes[0].Anew[0], "not clear which") || changes[0].Heirs != 0 {
 			w.t.Errorf("changes %+v", changes)
 		}
 		// A label of the rule leaves the others as they were.

@@ -261,9 +261,9 @@ func (m *Manager) replace(old, groups []*group) {
 			m.exhume(g)
 		}
 	}
-	anew := m.handOver(begin, append(slices.Clone(stopped), buried...), kept)
+	learned := m.handOver(begin, append(slices.Clone(stopped), buried...), kept)
 	m.adopt(begin)
-	changes := compare(old, groups, anew)
+	changes := compare(old, groups, learned)
 	for _, c := range changes {
 		c.log(m.o.Logger)
 	}

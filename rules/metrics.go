@@ -37,8 +37,8 @@ func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 		saved:       f.NewCounter(prometheus.CounterOpts{Name: "chiron_rules_state_saved_bytes_total", Help: "Bytes of models that were saved."}),
 		round:       f.NewGauge(prometheus.GaugeOpts{Name: "chiron_rules_state_round_seconds", Help: "How long the newest complete round of saving all models took."}),
 		hurried:     f.NewGauge(prometheus.GaugeOpts{Name: "chiron_rules_state_over_save_limit", Help: "1 while more is saved than the configured bytes a minute, because a round would take longer than a quarter of what the ring reaches back."}),
-		restored:    f.NewCounter(prometheus.CounterOpts{Name: "chiron_rules_state_restored_models_total", Help: "Models that took their state from a snapshot."}),
-		caughtUp:    f.NewCounter(prometheus.CounterOpts{Name: "chiron_rules_state_caught_up_samples_total", Help: "Samples that models learned from the ring instead of live."}),
+		restored:    f.NewCounter(prometheus.CounterOpts{Name: "chiron_rules_state_restored_models_total", Help: "Models that took their state from the saved models."}),
+		caughtUp:    f.NewCounter(prometheus.CounterOpts{Name: "chiron_rules_state_caught_up_evaluations_total", Help: "Evaluations of rules that their models learned from the ring instead of live."}),
 	}
 }
 

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,6 +100,37 @@ func (a *Anomaly) LearnedKey() string {
 			b.WriteString(" " + strconv.Quote(name))
 		}
 	}
-	b.WriteString(" model " + strconv.Quote(LearnedIdentity(a.Model)))
+	b.WriteString(beforeModel + strconv.Quote(LearnedIdentity(a.Model)))
 	return b.String()
+}
+
+// beforeModel ends the expressions in a key. Quotes inside of texts are
+// escaped, so it stands in a key once as it is with the quote behind it.
+const beforeModel = " model "
+
+// LearnedDifference says why a rule with the second key learns anew although
+// one of its name, with the first key, had learned.
+func LearnedDifference(before, now string) string {
+	exprBefore, modelBefore := splitKey(before)
+	exprNow, modelNow := splitKey(now)
+	switch {
+	case exprBefore != exprNow && modelBefore != modelNow:
+		return "its model and its expressions, or the labels that join them, are others than before"
+	case exprBefore != exprNow:
+		return "its expressions, or the labels that join them, are others than before"
+	}
+	return fmt.Sprintf("its model was %s and is %s now", modelBefore, modelNow)
+}
+
+// splitKey splits a key at its model.
+func splitKey(key string) (expressions, model string) {
+	i := strings.LastIndex(key, beforeModel+`"`)
+	if i < 0 {
+		return key, ""
+	}
+	model, err := strconv.Unquote(key[i+len(beforeModel):])
+	if err != nil {
+		return key, ""
+	}
+	return key[:i], model
 }

@@ -219,6 +219,22 @@ func TestLearnedKey(t *testing.T) {
 	differ(`anomaly: A, inputs: {'expr"="a" "': b}, join: [x, y]`)
 }
 
+// TestADifferenceIsNamed also has texts that look like the parts of a key.
+func TestADifferenceIsNamed(t *testing.T) {
+	f := func(before, now, want string) {
+		t.Helper()
+		if got := LearnedDifference(learnedKey(t, before), learnedKey(t, now)); got != want {
+			t.Errorf("%s\n%s\n%s\nwant %s", before, now, got, want)
+		}
+	}
+	const expressions = "its expressions, or the labels that join them, are others than before"
+	f(`anomaly: A, expr: x, model: zscore(6h)`, `anomaly: A, expr: x, model: zscore(5h)`, "its model was zscore and is zscore(window=5h) now")
+	f(`anomaly: A, expr: x`, `anomaly: A, expr: y`, expressions)
+	f(`anomaly: A, inputs: {a: x, b: y}, join: [j]`, `anomaly: A, inputs: {a: x, b: y}, join: [k]`, expressions)
+	f(`anomaly: A, expr: x, model: mad`, `anomaly: A, expr: y`, "its model and its expressions, or the labels that join them, are others than before")
+	f(`anomaly: A, expr: 'x{a=" model \"mad\""}'`, `anomaly: A, expr: 'x{a=" model \"auto\""}'`, expressions)
+}
+
 // TestKeysAreUnambiguous draws rules of awkward texts: their keys are equal
 // only when all their texts are.
 func TestKeysAreUnambiguous(t *testing.T) {
