@@ -38,6 +38,7 @@ type anomalyRule struct {
 	id      atomic.Uint64    // of the owner; 0: it has none yet
 	models  *eval.Rule
 	charged atomic.Int64 // what the budget has been charged for models
+	known   int64        // milliseconds up to which models were learned from the ring, which may have held nothing
 	behind  *catchUp     // what learns beside it; nil: models know all that they can
 	anew    bool         // the models have started over, and the ring may know what they knew
 	saving  saving

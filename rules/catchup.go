@@ -22,6 +22,9 @@ type catchUp struct {
 	models *eval.Rule // nil: they are yet to be read from the store
 	next   int64      // milliseconds of the first slot to learn; 0: as far back as the ring reaches
 	load   bool       // models are in the store
+	// madeRoom tells that series were dropped to make room for others, which
+	// what is on disk does not know.
+	madeRoom bool
 
 	refused int           // how many offers the group has refused
 	missed  bool          // what the models had missed is learned, not all that the ring holds
@@ -68,6 +71,8 @@ func (a *anomalyRule) take(t, interval int64) (refused *catchUp) {
 	case o.upTo+interval >= t, c.refused == mostRefused: // or the clock went back a little
 		c.offered.Store(nil)
 		a.use(o.models)
+		a.known = o.upTo
+		a.saving.whole = a.saving.whole || c.madeRoom
 		a.behind = nil
 		c.answer <- true
 	default:
@@ -92,7 +97,10 @@ func (a *anomalyRule) giveUp(c *catchUp) {
 // and the one of time t, which is about to be evaluated. It reports whether
 // anything does.
 func (a *anomalyRule) missed(g *group, t int64) bool {
-	last := a.models.Now()
+	if a.known > t { // the clock went back
+		a.known = 0
+	}
+	last := max(a.models.Now(), a.known)
 	if a.behind != nil || last == 0 || firstAfter(last, t, g.Interval().Milliseconds()) >= t {
 		return false
 	}
@@ -153,17 +161,18 @@ func (g *group) learnBehind(ctx context.Context, a *anomalyRule) {
 // learn is the goroutine of a catch-up.
 func (g *group) learn(ctx context.Context, a *anomalyRule, c *catchUp) (learned int, err error) {
 	if c.load {
-		if c.models, c.next, err = g.m.restore(a); err != nil {
+		if c.models, c.next, err = g.m.restore(a, false); err != nil {
 			return 0, err
 		}
 		if newest := g.settled.Load(); c.next > newest && !ahead(c.next, newest) { // nothing was missed
 			c.load = false
-			if taken, err := c.offer(ctx); taken || err != nil {
+			if taken, err := g.offer(ctx, c); taken || err != nil {
 				return 0, err
 			}
 		} else {
 			c.offered.Store(&offer{models: c.models})
 			c.models = nil // the group's from now on
+			g.tell()
 		}
 	}
 	// The copies are memory beside the budget, so they take turns.
@@ -174,7 +183,7 @@ func (g *group) learn(ctx context.Context, a *anomalyRule, c *catchUp) (learned 
 		return 0, ctx.Err()
 	}
 	if c.load {
-		if c.models, c.next, err = g.m.restore(a); err != nil {
+		if c.models, c.next, err = g.m.restore(a, true); err != nil {
 			return 0, err
 		}
 		c.load = false
@@ -188,20 +197,29 @@ func (g *group) learn(ctx context.Context, a *anomalyRule, c *catchUp) (learned 
 		if err != nil {
 			return learned, err
 		}
-		if taken, err := c.offer(ctx); taken || err != nil {
+		if taken, err := g.offer(ctx, c); taken || err != nil {
 			return learned, err
 		}
 	}
 }
 
 // offer offers models that have caught up and reports whether they were taken.
-func (c *catchUp) offer(ctx context.Context) (taken bool, err error) {
+func (g *group) offer(ctx context.Context, c *catchUp) (taken bool, err error) {
 	c.offered.Store(&offer{models: c.models, upTo: c.next - 1})
+	g.tell()
 	select {
 	case taken = <-c.answer:
 		return taken, nil
 	case <-ctx.Done():
 		return false, ctx.Err()
+	}
+}
+
+// tell has the loop look at what is offered before its next slot.
+func (g *group) tell() {
+	select {
+	case g.offers <- struct{}{}:
+	default: // it is told already
 	}
 }
 
@@ -212,8 +230,7 @@ func (g *group) learnUpTo(ctx context.Context, a *anomalyRule, c *catchUp, to in
 		if err := c.models.StartOver(); err != nil {
 			return 0, err
 		}
-		a.metrics.startedOver.Inc()
-		a.logger.Warn("the clock was ahead when the models were saved; they learn again")
+		a.countStartedOver()
 		c.next = 0
 	}
 	from, err := g.reach(c.next, to, interval)
@@ -230,10 +247,12 @@ func (g *group) learnUpTo(ctx context.Context, a *anomalyRule, c *catchUp, to in
 	if from <= to {
 		err = a.source.span(ctx, from, to, interval, func(t int64, frame eval.Frame) error {
 			c.models.Admit(a.budget.room(a.charged.Load()))
-			if _, err := c.models.Learn(t, frame); err != nil {
+			changes, err := c.models.Learn(t, frame)
+			if err != nil {
 				fail(t, err)
 				return nil
 			}
+			c.madeRoom = c.madeRoom || changes.MadeRoom
 			c.next = t + 1
 			learned++
 			a.metrics.caughtUp.Inc()

@@ -28,6 +28,7 @@ type group struct {
 	keep      *keepFiring
 
 	asks    chan ask
+	offers  chan struct{} // a catch-up has something to offer
 	last    time.Time     // the newest slot that was evaluated, by this group or the one before; zero: none
 	before  time.Duration // interval of the group before, which has evaluated last; 0: none
 	settled atomic.Int64  // milliseconds of the newest slot, as queries see it, for which the group writes no more
@@ -53,7 +54,7 @@ type answer struct {
 // newGroup builds a checked group's rules.
 func (m *Manager) newGroup(env *upstream.RuleEnvironment, file string, spec lang.Group, s Settings, restore bool) (*group, error) {
 	g := &group{
-		env: env, m: m, restore: restore, settings: s, asks: make(chan ask),
+		env: env, m: m, restore: restore, settings: s, asks: make(chan ask), offers: make(chan struct{}, 1),
 		logger: m.o.Logger.With("file", file, "group", spec.Name),
 	}
 	interval := s.Interval
@@ -247,6 +248,12 @@ func (g *group) idle(ctx context.Context, until time.Time) bool {
 			return true
 		case q := <-g.asks:
 			q.answer <- q.rule.respond(q)
+		case <-g.offers: // others wait for the place that the catch-up holds
+			for _, a := range g.anomalies {
+				if refused := a.take(until.Add(-g.QueryOffset()).UnixMilli(), g.Interval().Milliseconds()); refused != nil {
+					refused.answer <- false
+				}
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/chironhq/chiron/rules/eval"
@@ -29,11 +30,13 @@ func (m *Manager) handOver(begin, stopped, kept []*group) *handover {
 		}
 	}
 	orphans, err := m.orphans(append(kept, stopped...))
-	if err != nil {
+	if err != nil && !errors.Is(err, modelstore.ErrClosed) { // which is known already
 		m.o.Logger.Error("saved models cannot be listed; rules learn from the ring", "err", err)
 	}
 	for i := range orphans {
-		oldOwners = append(oldOwners, &orphans[i])
+		if !orphans[i].Damaged {
+			oldOwners = append(oldOwners, &orphans[i])
+		}
 	}
 	h := newHeirs(newOwners, oldOwners)
 	h.remaining(0, len(olds)) // what has just run is newer than what was saved
@@ -80,7 +83,9 @@ func (a *anomalyRule) inherit(o *anomalyRule) (anew string, err error) {
 		if x := behind.offered.Load(); x != nil && x.upTo == 0 {
 			models = x.models // they came too late for a slot
 		}
+		madeRoom := behind.madeRoom
 		behind = newCatchUp(behind.models, behind.next, behind.load)
+		behind.madeRoom = madeRoom
 	}
 	refused := 0
 	if a.text != o.text {
@@ -98,12 +103,16 @@ func (a *anomalyRule) inherit(o *anomalyRule) (anew string, err error) {
 		}
 	}
 	a.id.Store(o.id.Load())
+	pending := o.saving.pending()
 	a.use(models)
 	if a.text == o.text {
+		// What has become of batches under way is not told to this rule.
 		a.saving = o.saving
-		a.saving.settle(lost) // nobody will say what has become of a batch under way
+		a.saving.settle(lost)
+	} else {
+		a.saving.whole = a.saving.whole || pending
 	}
-	a.behind = behind
+	a.behind, a.known = behind, o.known
 	switch {
 	case behind != nil:
 	case models.Now() == 0: // it has never been evaluated

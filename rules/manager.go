@@ -142,8 +142,11 @@ func (m *Manager) openStore() error {
 	if aside != nil {
 		m.o.Logger.Warn("saved models cannot be read; models learn again from the ring", "file", m.stateFile(), "moved_to", m.stateFile()+".damaged", "err", aside)
 	}
-	if err != nil {
+	if err != nil && store == nil {
 		return fmt.Errorf("cannot keep models: %w", err)
+	}
+	if err != nil { // no room; it is tried again with every round
+		m.o.Logger.Error("models are not saved until there is room for their file", "err", err)
 	}
 	m.store = store
 	return nil
@@ -262,7 +265,9 @@ func (m *Manager) replace(old, groups []*group) {
 		}
 	}
 	learned := m.handOver(begin, append(slices.Clone(stopped), buried...), kept)
-	m.adopt(begin)
+	if err := m.adopt(begin); err != nil && !errors.Is(err, modelstore.ErrClosed) { // the next round of saving tries again
+		m.o.Logger.Error("models of new rules are not saved yet", "err", err)
+	}
 	changes := compare(old, groups, learned)
 	for _, c := range changes {
 		c.log(m.o.Logger)

@@ -508,28 +508,3 @@ func TestForStateIsRestored(t *testing.T) {
 		}
 	})
 }
-
-func TestDamagedModelsAreSetAside(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.begin(one)
-		w.live(5*time.Minute, hum, `hum`)
-		w.halt()
-		b, err := os.ReadFile(w.m.stateFile())
-		if err != nil {
-			t.Fatal(err)
-		}
-		b[len(b)/2] ^= 1
-		if err := os.WriteFile(w.m.stateFile(), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		w.begin(one)
-		if _, err := os.Stat(w.m.stateFile() + ".damaged"); err != nil {
-			t.Error(err)
-		}
-		w.live(15*time.Second, hum, `hum`)
-		if got := w.query(`anomaly_score`); len(got) != 1 {
-			t.Errorf("it goes on: %v", got)
-		}
-	})
-}

@@ -2,50 +2,58 @@ package rules
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/rules/modelstore"
 )
 
 // restore makes models of a rule's records and tells from which time on, in
-// milliseconds, they must learn again. What cannot be read learns anew.
-func (m *Manager) restore(a *anomalyRule) (models *eval.Rule, next int64, err error) {
+// milliseconds, they must learn again. What cannot be read learns anew, which
+// is told unless that is done already.
+func (m *Manager) restore(a *anomalyRule, told bool) (models *eval.Rule, next int64, err error) {
 	models, err = eval.New(a.spec)
 	if err != nil || m.store == nil || a.id.Load() == 0 {
 		return models, 0, err
 	}
 	refused := 0
 	var reason error
-	err = m.store.Read(a.id.Load(), func(record []byte) {
+	owner, lost, err := m.store.Read(a.id.Load(), func(record []byte) {
 		if err := models.Load(record); err != nil {
 			refused++
 			reason = err
 		}
 	})
-	if err != nil {
-		a.logger.Warn("saved models cannot be read; they learn again from the ring", "err", err)
+	switch {
+	case err != nil:
+		if !told {
+			a.logger.Warn("saved models cannot be read; they learn again from the ring", "err", err)
+		}
 		models, err = eval.New(a.spec)
 		return models, 0, err
-	}
-	if refused > 0 {
-		a.logger.Warn("some saved models cannot be used; they learn again from the ring", "models", refused, "the_last_because", reason)
+	case lost > 0:
+		reason = errors.Join(reason, errors.New("they are damaged, not there, or older than they should be"))
+		fallthrough
+	case refused > 0:
+		if !told {
+			a.logger.Warn("some saved models cannot be used; they learn again from the ring", "models", refused+lost, "because", reason)
+			m.metrics.restored.Add(float64(models.Len()))
+		}
 		return models, 0, nil
 	}
-	m.metrics.restored.Add(float64(models.Len()))
-	mark, err := m.store.Mark(a.id.Load())
-	if err != nil {
-		a.logger.Warn("it is not known when models were saved; they learn all of the ring", "err", err)
+	if !told {
+		m.metrics.restored.Add(float64(models.Len()))
 	}
-	if mark == 0 {
+	if owner.Mark == 0 {
 		return models, 0, nil
 	}
-	return models, mark + 1, nil
+	return models, owner.Mark + 1, nil
 }
 
 // adopt gives a place in the store to the rules that have none yet.
-func (m *Manager) adopt(groups []*group) {
+func (m *Manager) adopt(groups []*group) error {
 	if m.store == nil {
-		return
+		return nil
 	}
 	var t modelstore.Transaction
 	var of []*anomalyRule
@@ -59,15 +67,15 @@ func (m *Manager) adopt(groups []*group) {
 		}
 	}
 	if len(of) == 0 {
-		return
+		return nil
 	}
 	if err := m.store.Write(t); err != nil {
-		m.o.Logger.Error("models of new rules are not saved yet", "err", err)
-		return
+		return fmt.Errorf("cannot save models of new rules: %w", err)
 	}
 	for i, a := range of {
 		a.id.Store(t.Owners[i].ID)
 	}
+	return nil
 }
 
 // disown takes the places of all rules away: the store is a new one.
@@ -104,19 +112,30 @@ func (m *Manager) orphans(groups []*group) (out []modelstore.Owner, err error) {
 
 // forgetOrphans removes what nobody has come back for: the ring does not reach
 // back to it any more, so nothing would go on where it ended.
-func (m *Manager) forgetOrphans(groups []*group) {
+func (m *Manager) forgetOrphans(groups []*group) error {
 	orphans, err := m.orphans(groups)
+	if err != nil {
+		return fmt.Errorf("cannot list saved models: %w", err)
+	}
 	var t modelstore.Transaction
+	damaged := 0
 	age := max(orphanAge, m.reach())
 	for _, o := range orphans {
-		if m.o.Clock.Now().UnixMilli()-o.Used > age.Milliseconds() {
+		if o.Damaged {
+			damaged++
+		}
+		if o.Damaged || m.o.Clock.Now().UnixMilli()-o.Used > age.Milliseconds() {
 			t.Remove = append(t.Remove, o.ID)
 		}
 	}
-	if len(t.Remove) > 0 {
-		err = errors.Join(err, m.store.Write(t))
+	if len(t.Remove) == 0 {
+		return nil
 	}
-	if err != nil {
-		m.o.Logger.Error("models of rules that have gone are not removed", "err", err)
+	if err := m.store.Write(t); err != nil {
+		return fmt.Errorf("cannot remove models of rules that have gone: %w", err)
 	}
+	if damaged > 0 {
+		m.o.Logger.Warn("saved models were removed of which damage has left nothing but their place; their rules learn from the ring", "rules", damaged)
+	}
+	return nil
 }

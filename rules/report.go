@@ -42,8 +42,7 @@ func (a *anomalyRule) say(c eval.Changes, t int64) {
 		a.metrics.overMemory.Add(float64(c.OverMemory))
 	}
 	if c.StartedOver {
-		a.metrics.startedOver.Inc()
-		a.logger.Warn("the clock was ahead when the models learned; they learn again")
+		a.countStartedOver()
 	}
 	old := a.report.Load()
 	r := &report{
@@ -115,6 +114,12 @@ func (r *report) complaints() (kinds complaint) {
 		}
 	}
 	return kinds
+}
+
+// countStartedOver says that the models have forgotten everything.
+func (a *anomalyRule) countStartedOver() {
+	a.metrics.startedOver.Inc()
+	a.logger.Warn("the clock was ahead when the models learned; they learn again")
 }
 
 // problems are what makes the rule's health bad.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chironhq/chiron/rules/modelstore"
@@ -30,17 +31,20 @@ const (
 // saver writes the models of all rules in rounds.
 type saver struct {
 	m       *Manager
-	failing string                // the newest error that was logged; empty: it works
+	failing string                // the newest error; empty: a whole round was written since
+	mending string                // the newest error of replacing a damaged file
 	fates   map[*anomalyRule]fate // of batches, as far as the rule does not know
 	round   []rulePlace           // what is left of the round under way
 	began   time.Time             // of that round
 	bytes   int64                 // written in that round
+	over    int                   // what the ticks before have written too much; those that come write less
 	before  int64                 // bytes of the round before; 0: not known
 }
 
 type rulePlace struct {
 	group *group
 	rule  *anomalyRule
+	busy  bool // it did not answer when it was asked last
 }
 
 // run saves until ctx ends. A minute's bytes have a limit; a round takes at
@@ -59,7 +63,10 @@ func (s *saver) tick(ctx context.Context) {
 		}
 		s.begin()
 	}
-	most := s.pace()
+	most := s.pace() - s.over
+	if s.over = max(-most, 0); most <= 0 {
+		return
+	}
 	var batches []*batch
 	var from []*anomalyRule
 	bytes := 0
@@ -67,9 +74,11 @@ func (s *saver) tick(ctx context.Context) {
 		p := s.round[0]
 		b, busy, err := s.ask(ctx, p, min(most-bytes, sliceBytes))
 		if busy { // it evaluates: others first
+			p.busy = true
 			s.round = append(s.round[1:], p)
 			break
 		}
+		s.round[0].busy = false
 		if err != nil {
 			s.m.o.Logger.Error("models of a rule are not saved", "rule", p.rule.Name(), "err", err)
 			s.m.metrics.snapshots.WithLabelValues("failed").Inc()
@@ -82,6 +91,8 @@ func (s *saver) tick(ctx context.Context) {
 			batches, from = append(batches, b), append(from, p.rule)
 		}
 	}
+	s.over = max(bytes-most, 0)
+	s.leaveOut()
 	if len(batches) == 0 {
 		return
 	}
@@ -97,12 +108,24 @@ func (s *saver) tick(ctx context.Context) {
 		return
 	}
 	s.bytes += int64(bytes)
-	s.ok(bytes)
+	s.m.metrics.saved.Add(float64(bytes))
 	if len(s.round) == 0 {
+		if s.failing != "" { // some batches may find room where others do not
+			s.failing = ""
+			s.m.o.Logger.Info("models are saved again")
+		}
 		s.before = s.bytes
 		s.m.metrics.snapshots.WithLabelValues("written").Inc()
 		s.m.metrics.snapshot.Set(float64(s.bytes))
 		s.m.metrics.round.Set(clock.Now().Sub(s.began).Seconds())
+	}
+}
+
+// leaveOut ends a round that waits for nothing but rules that have been
+// evaluated for all of it; the next one asks them again.
+func (s *saver) leaveOut() {
+	if s.m.o.Clock.Now().Sub(s.began) >= s.m.o.StateInterval && !slices.ContainsFunc(s.round, func(p rulePlace) bool { return !p.busy }) {
+		s.round = nil
 	}
 }
 
@@ -113,13 +136,16 @@ func (s *saver) begin() {
 	fates := map[*anomalyRule]fate{} // without those of rules that have gone
 	for _, g := range groups {
 		for _, a := range g.anomalies {
-			s.round = append(s.round, rulePlace{g, a})
+			s.round = append(s.round, rulePlace{group: g, rule: a})
 			fates[a] = s.fates[a]
 		}
 	}
 	s.fates = fates
-	s.m.adopt(groups) // those for which that has failed so far
-	s.m.forgetOrphans(groups)
+	// First what makes room.
+	if err := errors.Join(s.m.forgetOrphans(groups), s.m.adopt(groups)); err != nil {
+		s.fail(err)
+		s.round = nil
+	}
 }
 
 // pace is how many bytes to write at this tick.
@@ -178,35 +204,30 @@ func (s *saver) write(batches []*batch) error {
 // fail says once that saving does not work, and mends what can be mended.
 func (s *saver) fail(err error) {
 	s.m.metrics.snapshots.WithLabelValues("failed").Inc()
-	if text := err.Error(); text != s.failing {
-		s.failing = text
+	if text := err.Error(); text != s.failing && !errors.Is(err, modelstore.ErrClosed) {
 		s.m.o.Logger.Error("models are not saved; the next round tries again, and after a crash they learn from the ring", "err", err)
 	}
+	s.failing = err.Error()
 	if !errors.Is(err, modelstore.ErrDamaged) && !errors.Is(err, modelstore.ErrClosed) {
 		return
 	}
 	if err := s.m.store.Reset(); err != nil {
-		s.m.o.Logger.Error("the damaged file of models cannot be replaced", "err", err)
+		if text := err.Error(); text != s.mending {
+			s.mending = text
+			s.m.o.Logger.Error("the file of models cannot be made; the next round tries again", "err", err)
+		}
 		return
 	}
-	s.m.o.Logger.Warn("the damaged file of models was set aside; all models are saved anew")
+	s.mending = ""
+	s.m.o.Logger.Warn("models have a new file and are all saved anew; a damaged one was set aside", "file", s.m.stateFile())
 	s.m.disown()
-}
-
-func (s *saver) ok(bytes int) {
-	s.m.metrics.saved.Add(float64(bytes))
-	if s.failing != "" {
-		s.failing = ""
-		s.m.o.Logger.Info("models are saved again")
-	}
 }
 
 // end saves everything once, when all groups have stopped.
 func (s *saver) end() error {
 	clock := s.m.o.Clock
-	s.m.adopt(s.m.snapshotGroups())
 	until := clock.Now().Add(endTimeout)
-	var all error
+	all := s.m.adopt(s.m.snapshotGroups())
 	for _, g := range s.m.snapshotGroups() {
 		for _, a := range g.anomalies {
 			a.saving.settle(s.fates[a])

@@ -12,9 +12,10 @@ import (
 //
 // After a kill the last records are loaded and all slots after the mark, the
 // beginning of the last complete round, are learned again, each by the series
-// whose record is older. For that to give what was, a series that began with
-// the state of another and one that has ended must be on disk before anything
-// that is newer; so they go first, all at once.
+// whose record is older. For that to give what was, a series that might begin
+// with the state of another, and did or not with what that knew then, and one
+// that has ended must be on disk before anything that is newer; so they go
+// first, all at once.
 type saving struct {
 	todo   []*eval.Series // of the round under way, from next on
 	next   int
@@ -24,16 +25,18 @@ type saving struct {
 	ended  []ended
 	onDisk []ended // whose records of an end are on disk and needed
 	whole  bool    // the next round goes as one batch
+	// Keys of what was written early since the round began.
+	early map[string]bool
 
 	sentUrgent []*eval.Series // with batches that may still be lost
 	sentEnded  []ended
+	sentWhole  bool
 }
 
 // ended is the record of a series that has ended.
 type ended struct {
-	series string // key of the series' own record, which goes
-	key    string // of this one
-	at     int64  // milliseconds
+	key    string
+	at     int64 // milliseconds
 	record []byte
 }
 
@@ -49,9 +52,15 @@ type batch struct {
 	keep     []string
 }
 
-// reset begins with other models. Of a cohort's rule the order in which series
-// began is not known any more.
-func (s *saving) reset(cohort bool) { *s = saving{todo: s.todo[:0], whole: cohort} }
+// reset begins with other models. When it matters in which order series began
+// and ended, it is not known any more, and whole has all of them go at once.
+func (s *saving) reset(whole bool) { *s = saving{todo: s.todo[:0], whole: whole} }
+
+// pending reports whether there is something that must be on disk early and may
+// not be.
+func (s *saving) pending() bool {
+	return len(s.urgent)+len(s.ended)+len(s.sentUrgent)+len(s.sentEnded) > 0
+}
 
 // settle takes what has become of the batches that were sent. When they are
 // lost, the round begins again.
@@ -63,10 +72,11 @@ func (s *saving) settle(f fate) {
 		s.under, s.next = false, 0
 		s.urgent = append(s.sentUrgent, s.urgent...)
 		s.ended = append(s.sentEnded, s.ended...)
+		s.whole = s.whole || s.sentWhole
 	case written:
 		s.onDisk = append(s.onDisk, s.sentEnded...)
 	}
-	s.sentUrgent, s.sentEnded = nil, nil
+	s.sentUrgent, s.sentEnded, s.sentWhole = nil, nil, false
 }
 
 // fate is what has become of batches.
@@ -84,9 +94,9 @@ func (s *saving) note(r *eval.Rule, c eval.Changes) {
 		return
 	}
 	for _, e := range c.Ended {
-		s.ended = append(s.ended, ended{series: e.Key(), key: e.EndedKey(), at: r.Now(), record: r.AppendEnded(nil, e)})
+		s.ended = append(s.ended, ended{key: e.EndedKey(), at: r.Now(), record: r.AppendEnded(nil, e)})
 	}
-	if c.Adopted {
+	if len(r.Spec().Cohort) > 0 {
 		s.urgent = append(s.urgent, c.Began...)
 	}
 }
@@ -103,6 +113,13 @@ func (a *anomalyRule) records(most int) (*batch, error) {
 	s := &a.saving
 	b := &batch{owner: a.owner}
 	b.owner.ID = a.id.Load()
+	if !s.under {
+		s.under, s.began, s.next, s.early = true, a.models.Now(), 0, map[string]bool{}
+		s.todo = s.todo[:0]
+		if !a.models.Shared() {
+			s.todo = a.models.Series(s.todo)
+		}
+	}
 	one := func(x *eval.Series) error {
 		record, ok, err := a.models.AppendRecord(nil, x)
 		if ok {
@@ -112,24 +129,15 @@ func (a *anomalyRule) records(most int) (*batch, error) {
 	}
 	for _, e := range s.ended {
 		b.add(e.key, e.record)
-		if !a.models.Has(e.series) { // it may have come back
-			b.entries = append(b.entries, modelstore.Entry{Owner: b.owner.ID, Key: e.series})
-		}
 	}
 	for _, x := range s.urgent {
+		s.early[x.Key()] = true
 		if err := one(x); err != nil {
 			return nil, err
 		}
 	}
 	s.sentEnded, s.ended = append(s.sentEnded, s.ended...), nil
 	s.sentUrgent, s.urgent = append(s.sentUrgent, s.urgent...), nil
-	if !s.under {
-		s.under, s.began, s.next = true, a.models.Now(), 0
-		s.todo = s.todo[:0]
-		if !a.models.Shared() {
-			s.todo = a.models.Series(s.todo)
-		}
-	}
 	if a.models.Shared() {
 		record, err := a.models.AppendAll(nil)
 		if err != nil {
@@ -165,10 +173,15 @@ func (a *anomalyRule) completeRound(b *batch) {
 		b.keep = append(b.keep, eval.AllKey)
 	} else {
 		for _, x := range a.models.Series(nil) {
-			b.keep = append(b.keep, x.Key())
+			// Of one that began meanwhile there is nothing on disk, or what it knew
+			// before it ended.
+			if x.Born() <= s.began || s.early[x.Key()] {
+				b.keep = append(b.keep, x.Key())
+			}
 		}
 	}
 	clear(s.todo)
+	s.sentWhole = s.sentWhole || s.whole
 	s.todo, s.next, s.under, s.whole = s.todo[:0], 0, false, false
 }
 

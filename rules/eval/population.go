@@ -147,6 +147,7 @@ func (r *Rule) makeRoom(st *stepping) bool {
 	s.until = st.t - 1 // others begin in its place
 	st.population--
 	r.scratch.ended = append(r.scratch.ended, s)
+	st.out.Changes.MadeRoom = true
 	return true
 }
 

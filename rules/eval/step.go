@@ -43,6 +43,8 @@ type Result struct {
 type Changes struct {
 	Began []*Series // new ones
 	Ended []*Series // forgotten, or dropped to make room
+	// MadeRoom tells that some of those ended were dropped to make room.
+	MadeRoom bool
 	// Adopted tells that a new series has started from the state of another.
 	Adopted bool
 	// OverLimit and OverMemory count series that have no model because of the

@@ -2,80 +2,53 @@
 // record by record.
 //
 // It promises that a batch is written as a whole or not at all and is on disk
-// when Write returns, that a damaged file is set aside instead of preventing a
-// start, and that no fault of the file ends the process. It does not know what
-// a record holds; whoever loads one checks it.
+// when Write returns, that what is read is what was written, that a damaged
+// file is set aside instead of preventing a start, and that no fault of the
+// file ends the process. For that it holds what the database does not: a
+// checksum of every value and a tally of every owner's records, and it judges
+// pages before the database visits them. It does not know what a record holds;
+// whoever loads one checks it.
 package modelstore
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
-
-// Owner is a rule whose models are kept. Its records stand under its ID.
-type Owner struct {
-	ID    uint64 `json:"-"`    // 0: Write gives it one
-	Rule  string `json:"rule"` // its name
-	Key   string `json:"key"`  // of what it learns
-	File  string `json:"file"`
-	Group string `json:"group"`
-	Text  string `json:"text"` // everything that makes two rules the same
-	// Mark is the time, in milliseconds, after which frames must be learned
-	// again when all records have been loaded; 0: all that there are.
-	Mark int64 `json:"mark"`
-	// Used is when a rule with these models last ran, in milliseconds.
-	Used int64 `json:"used"`
-}
-
-// Entry is a record to write: the key tells the records of an owner apart. A
-// nil record deletes.
-type Entry struct {
-	Owner  uint64
-	Key    string
-	Record []byte
-}
 
 // Store is the database. It is safe for concurrent use.
 type Store struct {
-	file string
+	path string
 
-	mu sync.RWMutex // held by whoever uses db; to set a damaged file aside, alone
-	db *bbolt.DB    // nil after Close, or when no file can be made
+	mu   sync.RWMutex // Read and Owners share it, everything else has it alone
+	db   *bbolt.DB    // nil after Close, or when no file can be made
+	raw  *os.File     // the same file, to judge pages
+	txid uint64       // of the newest transaction that was seen: an older one cannot be the newest
+	// stuck tells that the database has panicked while it wrote. It may hold
+	// its own locks then, so not even Close may be asked of it.
+	stuck bool
 }
 
 var (
 	bucketOwners  = []byte("owners")
 	bucketRecords = []byte("records") // holds a bucket an owner
+	bucketTallies = []byte("tallies") // of the records of each owner
 	bucketMeta    = []byte("meta")
 	keyFormat     = []byte("format")
 )
 
 const format = "1"
 
-// Keep names all records of an owner that are needed; others are deleted.
-type Keep struct {
-	Owner uint64
-	Keys  []string
-}
-
-// Transaction is what is written as a whole or not at all: owners, then
-// records, then what is not to be kept goes, then owners with all their records.
-type Transaction struct {
-	Owners  []*Owner // an ID of 0 is set
-	Entries []Entry
-	Keep    []Keep
-	Remove  []uint64
-}
+// lockTimeout is how long another process may take to let the file go.
+const lockTimeout = 5 * time.Second
 
 // ErrDamaged says that the file cannot be used any more.
 var ErrDamaged = errors.New("the file is damaged")
@@ -84,124 +57,182 @@ var ErrDamaged = errors.New("the file is damaged")
 // be neither read nor replaced.
 var ErrClosed = errors.New("the store of models is not open")
 
-// Open opens the file or makes it. A file that cannot be read as a whole is
-// moved to the same name with .damaged behind it and aside says why; an empty
-// store takes its place.
-func Open(file string) (s *Store, aside, err error) {
-	s = &Store{file: file}
-	if s.db, err = open(file); err == nil {
-		return s, nil, nil
+// errInUse says that another process has the file open.
+var errInUse = errors.New("another process uses it")
+
+// Open opens the file or makes it. A file that is damaged is moved to the same
+// name with .damaged behind it and aside says why; an empty store takes its
+// place. When there is no room to make a file, the store is returned beside the
+// error and is not open; Reset tries again.
+func Open(path string) (s *Store, aside, err error) {
+	s = &Store{path: path}
+	err = s.open()
+	if errors.Is(err, ErrDamaged) {
+		aside = err
+		err = s.replace()
 	}
-	aside = err
-	if errors.Is(err, bbolt.ErrTimeout) {
-		return nil, nil, fmt.Errorf("cannot open %s: another process uses it", file)
+	switch {
+	case err == nil:
+		return s, aside, nil
+	case noRoom(err):
+		return s, aside, err
 	}
-	if s.db, err = replace(file); err != nil {
-		return nil, aside, err
-	}
-	return s, aside, nil
+	return nil, aside, err
 }
 
-// replace moves a file aside and makes an empty one.
-func replace(file string) (*bbolt.DB, error) {
-	if err := os.Rename(file, file+".damaged"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("cannot set %s aside: %w", file, err)
-	}
-	db, err := open(file)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make %s: %w", file, err)
-	}
-	return db, nil
+// noRoom reports whether an error is one of a disk that has no room.
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
-// open opens a file and reads all of it once: a fault that is found now is not
-// met later.
-func open(file string) (db *bbolt.DB, err error) {
-	defer guard(&err)
-	db, err = bbolt.Open(file, 0o600, &bbolt.Options{Timeout: 5 * time.Second, FreelistType: bbolt.FreelistMapType})
-	if err != nil {
-		return nil, err
+// replace moves the file aside, if there is one, and makes an empty one.
+func (s *Store) replace() error {
+	if err := os.Rename(s.path, s.path+".damaged"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot set %s aside: %w", s.path, err)
 	}
-	opened := db
+	return s.open()
+}
+
+// open opens the file and judges all of it once: a fault that is found now is
+// not met later.
+func (s *Store) open() (err error) {
+	raw, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600) // to write, for the lock
+	if err != nil {
+		return fmt.Errorf("cannot open %s: %w", s.path, err)
+	}
+	var db *bbolt.DB
+	fresh := false
 	defer func() {
-		if err != nil {
-			db, err = nil, errors.Join(err, closeDB(opened))
+		if err == nil {
+			s.db, s.raw, s.stuck = db, raw, false
+			return
 		}
+		err = fmt.Errorf("cannot open %s: %w", s.path, err)
+		if db != nil {
+			err = errors.Join(err, protect(db.Close))
+		}
+		if fresh { // half a file is nothing to keep
+			err = errors.Join(err, os.Remove(s.path))
+		}
+		err = errors.Join(err, raw.Close())
 	}()
-	if err := complete(db); err != nil {
-		return nil, err
+	// The database reads the file as soon as it has the lock. So it is judged
+	// before that, under the same lock.
+	if err := lock(raw); err != nil {
+		return err
 	}
-	err = protect(func() error {
-		return db.Update(func(tx *bbolt.Tx) error {
-			for _, b := range [][]byte{bucketOwners, bucketRecords, bucketMeta} {
-				if _, err := tx.CreateBucketIfNotExists(b); err != nil {
-					return err
-				}
-			}
-			meta := tx.Bucket(bucketMeta)
-			if v := meta.Get(keyFormat); v != nil && string(v) != format {
-				return fmt.Errorf("its format is %q, this version reads %q", v, format)
-			}
-			return meta.Put(keyFormat, []byte(format))
-		})
+	info, err := raw.Stat()
+	if err != nil {
+		return err
+	}
+	if fresh, s.txid = info.Size() == 0, 0; !fresh {
+		if s.txid, err = judge(raw, info.Size(), everythingStored); err != nil {
+			return asDamage(err)
+		}
+	}
+	if err := syscall.Flock(int(raw.Fd()), syscall.LOCK_UN); err != nil {
+		return fmt.Errorf("cannot unlock it: %w", err)
+	}
+	err = protect(func() (err error) {
+		db, err = bbolt.Open(s.path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
+		return err
 	})
-	return db, err
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		fresh = false // it is the other's
+		return errInUse
+	case err != nil:
+		return err
+	}
+	return protect(func() error { return prepare(db) })
 }
 
-// complete reads every page that is in use.
-func complete(db *bbolt.DB) error {
-	return protect(func() error {
-		return db.View(func(tx *bbolt.Tx) error {
-			if size, err := os.Stat(db.Path()); err != nil {
-				return err
-			} else if size.Size() < tx.Size() {
-				return fmt.Errorf("it has %d bytes where it says that there are %d", size.Size(), tx.Size())
-			}
-			return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return walk(b, 0) })
-		})
-	})
+// lock takes the lock that the database will hold.
+func lock(f *os.File) error {
+	for end := time.Now().Add(lockTimeout); ; time.Sleep(50 * time.Millisecond) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return fmt.Errorf("cannot lock it: %w", err)
+		case time.Now().After(end):
+			return errInUse
+		}
+	}
 }
 
-func walk(b *bbolt.Bucket, depth int) error {
-	if depth > 2 {
-		return errors.New("it holds buckets in buckets that it cannot hold")
+// asDamage takes what cannot be read for damage.
+func asDamage(err error) error {
+	if errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return b.ForEach(func(k, v []byte) error {
-		if v == nil {
-			if inner := b.Bucket(k); inner != nil {
-				return walk(inner, depth+1)
+	return err
+}
+
+// prepare makes the buckets of a new file. It writes nothing to one that has
+// them: there may be no room.
+func prepare(db *bbolt.DB) error {
+	whole := false
+	err := db.View(func(tx *bbolt.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		if meta == nil { // the process ended between making the file and this
+			return nil
+		}
+		for _, b := range [][]byte{bucketOwners, bucketRecords, bucketTallies} {
+			if tx.Bucket(b) == nil {
+				return damaged("it has no bucket %q", b)
 			}
 		}
+		if v := meta.Get(keyFormat); string(v) != format {
+			return damaged("its format is %q, this version reads %q", v, format)
+		}
+		whole = true
 		return nil
+	})
+	if err != nil || whole {
+		return err
+	}
+	return db.Update(func(tx *bbolt.Tx) error {
+		for _, b := range [][]byte{bucketOwners, bucketRecords, bucketTallies, bucketMeta} {
+			if _, err := tx.CreateBucket(b); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketMeta).Put(keyFormat, []byte(format))
 	})
 }
 
 // protect turns a panic of the database over a damaged page, and a fault of the
 // mapping where the file is shorter than it says, into an error.
 func protect(f func() error) (err error) {
-	defer guard(&err)
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged("%v", p)
+		}
+	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	return f()
 }
-
-func guard(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%w: %v", ErrDamaged, p)
-	}
-}
-
-func closeDB(db *bbolt.DB) error { return protect(db.Close) }
 
 // Close closes the file.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.close()
+}
+
+func (s *Store) close() error {
 	if s.db == nil {
 		return nil
 	}
 	db := s.db
 	s.db = nil
-	return closeDB(db)
+	err := s.raw.Close()
+	if !s.stuck {
+		err = errors.Join(err, protect(db.Close))
+	}
+	return err
 }
 
 // Reset sets the file aside and goes on with an empty one, after an error that
@@ -209,185 +240,84 @@ func (s *Store) Close() error {
 func (s *Store) Reset() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.db != nil {
-		_ = closeDB(s.db) // it is damaged; what matters is that it is let go
-		s.db = nil
+	if s.db == nil { // there is nothing to set aside
+		return s.open()
 	}
-	db, err := replace(s.file)
-	s.db = db
-	return err
+	_ = s.close() // it is damaged; what matters is that it is let go
+	return s.replace()
 }
 
 // Size is the size of the file in bytes.
 func (s *Store) Size() int64 {
-	info, err := os.Stat(s.file)
+	info, err := os.Stat(s.path)
 	if err != nil {
 		return 0
 	}
 	return info.Size()
 }
 
-func (s *Store) view(f func(*bbolt.Tx) error) error {
+// judge judges the pages of a scope and returns the newest transaction.
+func judge(file *os.File, size int64, s scope) (txid uint64, err error) {
+	c, err := newChecker(file, size)
+	if err != nil {
+		return 0, err
+	}
+	if err := c.tree(c.root, nil, nil, s, 0); err != nil {
+		return 0, err
+	}
+	return c.txid, c.free()
+}
+
+// view reads after the pages of the scope were judged.
+func (s *Store) view(of scope, f func(*bbolt.Tx) error) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.db == nil {
 		return ErrClosed
+	}
+	if _, err := s.judge(of); err != nil {
+		return err
 	}
 	return protect(func() error { return s.db.View(f) })
 }
 
-func (s *Store) updateTx(f func(*bbolt.Tx) error) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+// update writes after the pages of the scope were judged.
+func (s *Store) update(of scope, f func(*bbolt.Tx) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.db == nil {
 		return ErrClosed
 	}
-	return protect(func() error { return s.db.Update(f) })
-}
-
-// Owners lists all owners in the order of their IDs. One that cannot be read is
-// left out.
-func (s *Store) Owners() (out []Owner, err error) {
-	err = s.view(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketOwners).ForEach(func(k, v []byte) error {
-			o := Owner{}
-			if len(k) != 8 || json.Unmarshal(v, &o) != nil {
-				return nil
-			}
-			o.ID = binary.BigEndian.Uint64(k)
-			out = append(out, o)
-			return nil
-		})
-	})
-	return out, err
-}
-
-// Mark is that of one owner; 0 when there is no such owner or it cannot be read.
-func (s *Store) Mark(owner uint64) (int64, error) {
-	o := Owner{}
-	err := s.view(func(tx *bbolt.Tx) error {
-		if v := tx.Bucket(bucketOwners).Get(number(owner)); v == nil || json.Unmarshal(v, &o) != nil {
-			o.Mark = 0
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("cannot read %s: %w", s.file, err)
-	}
-	return o.Mark, nil
-}
-
-// Write carries a transaction out.
-func (s *Store) Write(t Transaction) error {
-	ids := make([]uint64, len(t.Owners))
-	err := s.updateTx(func(tx *bbolt.Tx) error {
-		for i, o := range t.Owners {
-			id, err := putOwner(tx.Bucket(bucketOwners), o)
-			if err != nil {
-				return err
-			}
-			ids[i] = id
-		}
-		records := tx.Bucket(bucketRecords)
-		for _, e := range t.Entries {
-			if err := putRecord(records, e); err != nil {
-				return err
-			}
-		}
-		for _, k := range t.Keep {
-			if err := keep(records.Bucket(number(k.Owner)), k.Keys); err != nil {
-				return err
-			}
-		}
-		for _, id := range t.Remove {
-			if err := tx.Bucket(bucketOwners).Delete(number(id)); err != nil {
-				return err
-			}
-			if err := records.DeleteBucket(number(id)); err != nil && !errors.Is(err, bbolt.ErrBucketNotFound) {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("cannot write to %s: %w", s.file, err)
-	}
-	for i, o := range t.Owners {
-		o.ID = ids[i]
-	}
-	return nil
-}
-
-func putOwner(b *bbolt.Bucket, o *Owner) (id uint64, err error) {
-	if id = o.ID; id == 0 {
-		if id, err = b.NextSequence(); err != nil {
-			return 0, err
-		}
-	}
-	text, err := json.Marshal(o)
-	if err != nil {
-		return 0, err
-	}
-	return id, b.Put(number(id), text)
-}
-
-func putRecord(records *bbolt.Bucket, e Entry) error {
-	b, err := records.CreateBucketIfNotExists(number(e.Owner))
+	txid, err := s.judge(of)
 	if err != nil {
 		return err
 	}
-	if e.Record == nil {
-		return b.Delete(hash(e.Key))
-	}
-	return b.Put(hash(e.Key), e.Record)
-}
-
-// keep deletes all records but those of the keys.
-func keep(b *bbolt.Bucket, keys []string) error {
-	if b == nil {
-		return nil
-	}
-	wanted := make(map[string]bool, len(keys))
-	for _, k := range keys {
-		wanted[string(hash(k))] = true
-	}
-	var gone [][]byte
-	err := b.ForEach(func(k, _ []byte) error {
-		if !wanted[string(k)] {
-			gone = append(gone, bytes.Clone(k))
-		}
-		return nil
+	s.txid = txid
+	s.stuck = true
+	err = protect(func() error {
+		err := s.db.Update(f)
+		s.stuck = false
+		return err
 	})
-	for _, k := range gone {
-		err = errors.Join(err, b.Delete(k))
+	if err == nil {
+		s.txid++
 	}
 	return err
 }
 
-// Read calls f with every record of an owner. f must not keep it.
-func (s *Store) Read(owner uint64, f func(record []byte)) error {
-	err := s.view(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketRecords).Bucket(number(owner))
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(_, v []byte) error {
-			if v != nil {
-				f(v)
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", s.file, err)
+func (s *Store) judge(of scope) (txid uint64, err error) {
+	if s.stuck {
+		return 0, damaged("the database has given up")
 	}
-	return nil
-}
-
-func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
-
-// hash bounds the keys: labels may be longer than the database takes.
-func hash(key string) []byte {
-	sum := sha256.Sum256([]byte(key))
-	return sum[:16]
+	info, err := s.raw.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if txid, err = judge(s.raw, info.Size(), of); err != nil {
+		return 0, asDamage(err)
+	}
+	if txid < s.txid {
+		return 0, damaged("transaction %d is the newest one in it, %d was written", txid, s.txid)
+	}
+	return txid, nil
 }
