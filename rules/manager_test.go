@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
@@ -329,6 +330,35 @@ func TestTheLimitKeepsWhatThereIsAndSaysSo(t *testing.T) {
 		if s.Health != "err" || !strings.Contains(s.LastError, "1 series are over the limit of 2") {
 			t.Errorf("health %s: %s", s.Health, s.LastError)
 		}
+	})
+}
+
+// What counts against the memory of models is a metric: it is full when rules
+// take no new series, while the models may still hold less.
+func TestTheMemoryOfModelsIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		reg := prometheus.NewRegistry()
+		w.change = func(o *Options) { o.Registerer, o.ModelMemory = reg, 30_000 }
+		w.begin(strings.Replace(one, "zscore(window=30m)", "auto", 1))
+		var pods []string
+		f := func(want int) {
+			t.Helper()
+			pods = append(pods, fmt.Sprintf("hum{pod=%q}", strconv.Itoa(len(pods))))
+			w.live(time.Minute, hum, pods...)
+			held, counted, limit := gathered(t, reg, "chiron_rules_models_bytes"), gathered(t, reg, "chiron_rules_models_counted_bytes"), gathered(t, reg, "chiron_rules_models_limit_bytes")
+			each := counted / float64(want)
+			if got := len(w.query("anomaly_score")); got != want {
+				t.Errorf("%d of %d series have a model, want %d", got, len(pods), want)
+			}
+			if full := len(pods) > want; held > counted || counted > limit || full && counted+each <= limit {
+				t.Errorf("%d series: %v bytes are held, %v count, of %v; rules take no new series: %v", len(pods), held, counted, limit, full)
+			}
+		}
+		f(1)
+		f(2)
+		f(3)
+		f(3)
 	})
 }
 

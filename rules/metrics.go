@@ -50,18 +50,20 @@ var (
 	bytesDesc  = prometheus.NewDesc("chiron_rules_models_bytes", "Memory that the models of a rule hold.", []string{"rule_group", "rule"}, nil)
 	behindDesc = prometheus.NewDesc("chiron_rules_catching_up", "1 while the models of a rule learn from the ring what they have missed.", []string{"rule_group", "rule"}, nil)
 	smallDesc  = prometheus.NewDesc("chiron_rules_unjudged_series", "Series that the model of a rule does not judge, however long it learns, by reason.", []string{"rule_group", "rule", "reason"}, nil)
+	countsDesc = prometheus.NewDesc("chiron_rules_models_counted_bytes", "Memory of the models of all rules as it counts against chiron_rules_models_limit_bytes: what they will hold when they have learned.", nil, nil)
 	limitDesc  = prometheus.NewDesc("chiron_rules_models_limit_bytes", "Memory that the models of all rules may hold; 0 is no limit.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *modelCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{modelsDesc, bytesDesc, behindDesc, smallDesc, limitDesc} {
+	for _, d := range []*prometheus.Desc{modelsDesc, bytesDesc, behindDesc, smallDesc, countsDesc, limitDesc} {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector. It waits for no model.
 func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.MustNewConstMetric(countsDesc, prometheus.GaugeValue, float64(c.m.budget.charged.Load()))
 	ch <- prometheus.MustNewConstMetric(limitDesc, prometheus.GaugeValue, float64(c.m.budget.limit))
 	for _, g := range c.m.snapshotGroups() {
 		key := upstream.RuleGroupKey(g.File(), g.Name())
