@@ -178,6 +178,10 @@ groups:
         output: [score]
         direction: both
         alert: { name: NoBand }
+      - anomaly: Near
+        expr: hum
+        direction: both
+        alert: { for: 30s }
       - anomaly: Own
         expr: hum
         model: zscore
@@ -192,7 +196,7 @@ func TestTheDefaultSummary(t *testing.T) {
 		w.begin(summarised)
 		feed := func(zones ...string) {
 			for _, zone := range zones {
-				for _, name := range []string{`Hum "of" {{pods}} 100%`, "Hum", "Own"} {
+				for _, name := range []string{`Hum "of" {{pods}} 100%`, "Hum", "Own", "Near"} {
 					for metric, v := range map[string]float64{
 						lang.MetricScore: 2.5, lang.MetricActual: 0.8121234, lang.MetricExpected: 204.123456, lang.MetricLower: -1500, lang.MetricUpper: math.Inf(1),
 					} {
@@ -227,6 +231,7 @@ func TestTheDefaultSummary(t *testing.T) {
 			}
 			f("Default", zone, "summary", `Hum "of" {{pods}} 100%`+of+` is 812.1m, expected 204.1 (-1.5k to +Inf), since `+when+`; model seasonal(1d, tz="Europe/Berlin")`)
 			f("NoBand", zone, "summary", "Hum"+of+" is unusual, score 2.5, since "+when+"; model zscore")
+			f("Near", zone, "summary", "Near"+of+" is 812.1m, expected 204.1 (-1.5k to +Inf), score 2.5, since "+when+"; model auto")
 			f("Own", zone, "summary", "mine")
 			f("Own", zone, "other", "2.5")
 		}

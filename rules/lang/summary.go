@@ -17,7 +17,8 @@ const annotationSummary = "summary"
 //
 //	Latency{pod="a"} is 812m, expected 204.1m (150m to 260m), since 2026-11-27 14:05:00 UTC; model seasonal
 //
-// A rule without a band tells the score instead of the value.
+// A rule without a band tells the score instead of the value, and an alert that
+// fires within the band tells it besides.
 func (a *Anomaly) summary() string {
 	hidden := append([]string{labels.MetricName}, reservedLabels...)
 	hidden = append(hidden, slices.Sorted(maps.Keys(a.Labels))...)
@@ -32,6 +33,9 @@ func (a *Anomaly) summary() string {
 		// NaN does not equal itself: there are models without an expectation.
 		b.WriteString(`{{humanize $actual}}, {{if eq $expected $expected}}expected {{humanize $expected}}` +
 			`{{if and (eq $lower $lower) (eq $upper $upper)}} ({{humanize $lower}} to {{humanize $upper}}){{end}}{{else}}score {{humanize $score}}{{end}}`)
+		if a.Alert.withinBand() {
+			b.WriteString(`{{if eq $expected $expected}}, score {{printf "%.2g" $score}}{{end}}`)
+		}
 	} else {
 		b.WriteString(`unusual, score {{humanize $score}}`)
 	}
@@ -40,4 +44,11 @@ func (a *Anomaly) summary() string {
 		fmt.Fprintf(&b, `; model {{%q}}`, a.Model)
 	}
 	return b.String()
+}
+
+// withinBand reports whether the alert can fire below a score of 1, where the
+// band ends.
+func (c *AlertClause) withinBand() bool {
+	border, err := strconv.ParseFloat(strings.TrimPrefix(c.When, "> "), 64)
+	return err != nil || border < 1
 }
