@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/rules/modelstore"
@@ -117,7 +118,7 @@ func (a *anomalyRule) records(most int) (*batch, error) {
 		s.under, s.began, s.next, s.early = true, a.models.Now(), 0, map[string]bool{}
 		s.todo = s.todo[:0]
 		if !a.models.Shared() {
-			s.todo = a.models.Series(s.todo)
+			s.todo = inPlace(a.models.Series(s.todo))
 		}
 	}
 	one := func(x *eval.Series) error {
@@ -157,6 +158,23 @@ func (a *anomalyRule) records(most int) (*batch, error) {
 	}
 	a.completeRound(b)
 	return b, nil
+}
+
+// inPlace sorts series by where their records stand.
+func inPlace(series []*eval.Series) []*eval.Series {
+	type placed struct {
+		place  string
+		series *eval.Series
+	}
+	order := make([]placed, len(series))
+	for i, x := range series {
+		order[i] = placed{modelstore.Place(x.Key()), x}
+	}
+	slices.SortFunc(order, func(a, b placed) int { return strings.Compare(a.place, b.place) })
+	for i, x := range order {
+		series[i] = x.series
+	}
+	return series
 }
 
 // completeRound says what is needed on disk once the batch is.

@@ -358,6 +358,11 @@ func (s *Store) Read(id uint64, f func(record []byte)) (o Owner, lost int, err e
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
+// Place is where a record stands among those of its owner. Records that are
+// written in this order share the pages of the database that each of them would
+// have written anew.
+func Place(key string) string { return string(hash(key)) }
+
 // hash bounds the keys: labels may be longer than the database takes.
 func hash(key string) []byte {
 	sum := sha256.Sum256([]byte(key))

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -87,6 +88,9 @@ func noRoom(err error) bool {
 
 // replace moves the file aside, if there is one, and makes an empty one.
 func (s *Store) replace() error {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o750); err != nil {
+		return fmt.Errorf("cannot make the folder of %s: %w", s.path, err)
+	}
 	if err := os.Rename(s.path, s.path+".damaged"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cannot set %s aside: %w", s.path, err)
 	}
@@ -312,6 +316,9 @@ func (s *Store) judge(of scope) (txid uint64, err error) {
 	info, err := s.raw.Stat()
 	if err != nil {
 		return 0, err
+	}
+	if there, err := os.Stat(s.path); err != nil || !os.SameFile(info, there) {
+		return 0, damaged("it was removed or replaced while it was in use")
 	}
 	if txid, err = judge(s.raw, info.Size(), of); err != nil {
 		return 0, asDamage(err)

@@ -382,3 +382,36 @@ func TestOnlyWhatIsVisitedIsJudged(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A file that somebody removes while it is used takes nothing any more, and says
+// so; a new one does.
+func TestAFileThatIsRemovedIsMissed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "rules")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, _, err := Open(filepath.Join(dir, "models.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	owner := &Owner{Rule: "a"}
+	if err := s.Write(Transaction{Owners: []*Owner{owner}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write(Transaction{Owners: []*Owner{owner}}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("written to nowhere: %v", err)
+	}
+	if err := s.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write(Transaction{Owners: []*Owner{{Rule: "b"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Owners(); err != nil || len(got) != 1 || got[0].Rule != "b" {
+		t.Errorf("owners %+v, %v", got, err)
+	}
+}
