@@ -190,3 +190,35 @@ func TestMissedSlotsAreCountedAndLearned(t *testing.T) {
 		t.Errorf("%d scores of %d, %d others: %v", len(got), len(want), len(d), d)
 	}
 }
+
+// Rules that wait for their slot do not hold up those that have yet to learn:
+// all of a group take their places at one slot, however many they are.
+func TestManyRulesCatchUpTogether(t *testing.T) {
+	synctestWorld(t, func(w *world) {
+		reg := prometheus.NewRegistry()
+		w.change = func(o *Options) { o.Registerer = reg }
+		text := "groups:\n  - name: g\n    rules:\n"
+		for i := range 20 {
+			text += fmt.Sprintf("      - { anomaly: Hum%d, expr: hum, model: zscore(window=30m), direction: both, output: [all] }\n", i)
+		}
+		f := func(what string, restored float64) {
+			t.Helper()
+			w.begin(text)
+			w.live(25*time.Second, hum, "hum")
+			for _, r := range w.m.Groups()[0].Rules {
+				if r.CatchingUp || r.Models["ready"] != 1 {
+					w.t.Errorf("%s: %s: %v, catching up %v", what, r.Name, r.Models, r.CatchingUp)
+				}
+			}
+			if got := gathered(w.t, reg, "chiron_rules_state_restored_models_total"); got != restored {
+				w.t.Errorf("%s: %v models were restored, want %v", what, got, restored)
+			}
+			w.halt()
+			reg = prometheus.NewRegistry()
+		}
+		w.live(20*time.Minute, hum, "hum")
+		f("new rules", 0)
+		w.live(5*time.Minute, hum, "hum")
+		f("restart", 20)
+	})
+}

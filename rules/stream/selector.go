@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,9 +13,6 @@ import (
 	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/tsdbcache"
 )
-
-// ErrHistogram says that a series holds a histogram where a number is needed.
-var ErrHistogram = errors.New("a native histogram, not a number; take a quantile or a rate of its count")
 
 // tapCapacity is how many samples may wait between two ticks before the
 // operator reads the ring instead.
