@@ -4,11 +4,11 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/rulefmt"
 
 	"github.com/chironhq/chiron/internal/upstream"
 	"github.com/chironhq/chiron/rules/detect"
 	"github.com/chironhq/chiron/rules/eval"
+	"github.com/chironhq/chiron/rules/lang"
 )
 
 // Kind tells the kinds of rules apart.
@@ -60,14 +60,14 @@ func (m *Manager) Groups() []GroupStatus {
 			EvaluationTime: g.GetEvaluationTime(), LastEvaluation: g.GetLastEvaluation(),
 		}
 		for i, r := range g.Rules() {
-			s.Rules = append(s.Rules, status(r, g.specs[i].Prometheus))
+			s.Rules = append(s.Rules, status(r, g.specs[i]))
 		}
 		out = append(out, s)
 	}
 	return out
 }
 
-func status(r upstream.Rule, spec rulefmt.Rule) RuleStatus {
+func status(r upstream.Rule, spec lang.Rule) RuleStatus {
 	s := RuleStatus{
 		Name: r.Name(), Query: r.Query().String(), Labels: r.Labels(), Health: string(r.Health()),
 		EvaluationTime: r.GetEvaluationDuration(), LastEvaluation: r.GetEvaluationTimestamp(),
@@ -87,11 +87,23 @@ func status(r upstream.Rule, spec rulefmt.Rule) RuleStatus {
 		}
 	case *upstream.AlertingRule:
 		s.Kind, s.Annotations = KindAlerting, r.Annotations()
-		s.For, s.KeepFiringFor = time.Duration(spec.For), time.Duration(spec.KeepFiringFor)
+		s.For, s.KeepFiringFor = time.Duration(spec.Prometheus.For), time.Duration(spec.Prometheus.KeepFiringFor)
+		if w := spec.Written; w != nil {
+			s.Labels, s.Annotations = withTexts(s.Labels, w.Labels), withTexts(s.Annotations, w.Annotations)
+		}
 		if !r.GetEvaluationTimestamp().IsZero() {
 			s.State = r.State().String()
 		}
 		s.Alerts = r.ActiveAlerts()
 	}
 	return s
+}
+
+// withTexts is a label set with some values as they are written.
+func withTexts(ls labels.Labels, written map[string]string) labels.Labels {
+	b := labels.NewBuilder(ls)
+	for name, text := range written {
+		b.Set(name, text)
+	}
+	return b.Labels()
 }

@@ -60,3 +60,31 @@ func TestStatusTellsWhatAutoChose(t *testing.T) {
 		}
 	}
 }
+
+// Where rules are shown, the texts of the shorthand are what the user wrote, not
+// what Prometheus expands.
+func TestStatusShowsTextsAsTheyAreWritten(t *testing.T) {
+	synctestWorld(t, func(w *world) {
+		w.begin(`
+groups:
+  - name: g
+    labels: { team: a }
+    rules:
+      - anomaly: Hum
+        expr: hum
+        model: zscore
+        direction: both
+        alert: { labels: { severity: '{{ if gt $score 2.0 }}page{{ end }}' }, annotations: { description: '{{ $actual }} of {{ $expected }}' } }
+`)
+		s := w.m.Groups()[0].Rules[1]
+		if got := s.Annotations.Get("description"); got != "{{ $actual }} of {{ $expected }}" {
+			t.Errorf("description %q", got)
+		}
+		if got := s.Annotations.Get("summary"); got == "" || strings.Contains(got, "query") {
+			t.Errorf("summary %q", got)
+		}
+		if got := s.Labels.String(); got != `{severity="{{ if gt $score 2.0 }}page{{ end }}", team="a"}` {
+			t.Errorf("labels %s", got)
+		}
+	})
+}

@@ -101,7 +101,7 @@ func (l *loader) alertName(n *yaml.Node) string {
 func (l *loader) checkTemplates(n *yaml.Node, c *AlertClause, a *Anomaly, g *Group) {
 	with := *a
 	with.Alert = c
-	r := with.alertRule(g)
+	r, _ := with.alertRule(g)
 	for _, err := range r.Validate(rulefmt.RuleNode{}, model.UTF8Validation, l.promQL) {
 		at := l.fieldOf(n, err.Error())
 		l.doc.Errorf(at, "rule/alert", "%s", strings.ReplaceAll(err.Error(), "\n", " "))

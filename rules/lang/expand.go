@@ -10,9 +10,14 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 )
 
+// Texts are the labels and annotations of an alert shorthand as they are
+// written: what Prometheus expands has the text before it that asks for the
+// rule's outputs.
+type Texts struct{ Labels, Annotations map[string]string }
+
 // alertRule is the Prometheus alert rule that the shorthand stands for, in its
 // group.
-func (a *Anomaly) alertRule(g *Group) rulefmt.Rule {
+func (a *Anomaly) alertRule(g *Group) (rule rulefmt.Rule, written *Texts) {
 	texts := alertTexts{alert: a.Alert.Name, interval: g.Interval}
 	if g.QueryOffset != nil {
 		texts.offset = *g.QueryOffset
@@ -37,7 +42,7 @@ func (a *Anomaly) alertRule(g *Group) rulefmt.Rule {
 		KeepFiringFor: model.Duration(a.Alert.KeepFiringFor),
 		Labels:        expanded(a.Alert.Labels),
 		Annotations:   expanded(annotations),
-	}
+	}, &Texts{a.Alert.Labels, annotations}
 }
 
 // scoreSelector selects the score of this rule and no other: rules of equal
@@ -62,7 +67,8 @@ func (g *Group) Expand() []Rule {
 	for _, r := range g.Rules {
 		out = append(out, r)
 		if r.Anomaly != nil && r.Anomaly.Alert != nil {
-			out = append(out, Rule{Prometheus: r.Anomaly.alertRule(g), Pos: r.Anomaly.Alert.Pos})
+			rule, written := r.Anomaly.alertRule(g)
+			out = append(out, Rule{Prometheus: rule, Written: written, Pos: r.Anomaly.Alert.Pos})
 		}
 	}
 	return out

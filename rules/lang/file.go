@@ -34,6 +34,7 @@ type Group struct {
 type Rule struct {
 	Prometheus rulefmt.Rule // Record or Alert is set when Anomaly is nil
 	Anomaly    *Anomaly
+	Written    *Texts // of the alert rule that a shorthand stands for; nil: others
 	Pos        Pos
 }
 
