@@ -26,6 +26,9 @@ func (m *Manager) handOver(begin, stopped, kept []*group) *handover {
 	}
 	for _, g := range stopped {
 		for _, a := range g.anomalies {
+			if a.models == nil {
+				continue // others go on with them
+			}
 			olds, oldOwners = append(olds, a), append(oldOwners, &a.owner)
 		}
 	}

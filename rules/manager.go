@@ -307,9 +307,7 @@ func (m *Manager) buriedGroups() (out []*group) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, key := range slices.Sorted(maps.Keys(m.buried)) {
-		g := m.buried[key].group
-		g.anomalies = slices.DeleteFunc(g.anomalies, func(a *anomalyRule) bool { return a.models == nil })
-		out = append(out, g)
+		out = append(out, m.buried[key].group)
 	}
 	return out
 }
