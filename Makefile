@@ -50,9 +50,10 @@ e2e: tools-prom tools-kube ## only the loop as one test
 	go test -count=1 -v -timeout 20m ./internal/e2e
 
 .PHONY: crash
-crash: ## kill Chiron under load KILLS times (default 200), look for every sample after each
+crash: ## kill Chiron under load KILLS times (default 200), look for every sample and model after each
 	CHIRON_KILLS=$(or $(KILLS),200) go test -count=1 -v -timeout 60m -run 'TestCrash|TestFullDisk' ./internal/e2e
 	CHIRON_KILLS=$(or $(KILLS),200) go test -count=1 -v -timeout 60m -run '^TestKill$$' ./tsdbcache
+	CHIRON_KILLS=$(or $(KILLS),200) go test -count=1 -v -timeout 60m -run '^TestModelsOutliveKills$$' ./rules
 
 .PHONY: lint
 lint: tools-lint ## gofmt and golangci-lint, go vet in it
