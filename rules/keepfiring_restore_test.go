@@ -2,7 +2,6 @@ package rules
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"log/slog"
 	"math"
@@ -14,10 +13,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
-	"github.com/prometheus/prometheus/storage"
 
 	"github.com/chironhq/chiron/internal/upstream"
-	"github.com/chironhq/chiron/rules/lang"
 )
 
 var (
@@ -314,15 +311,5 @@ func FuzzKeepFiringState(f *testing.F) {
 // addAt stores one sample.
 func (w *keptWorld) addAt(metric string, v float64, at time.Time) {
 	w.t.Helper()
-	ls, err := lang.PromQL().ParseMetric(metric)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	app := w.db.AppenderV2(context.Background())
-	if _, err := app.Append(0, ls, 0, at.UnixMilli(), v, nil, nil, storage.AppendV2Options{}); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := app.Commit(); err != nil {
-		w.t.Fatal(err)
-	}
+	store(w.t, w.db, metric, v, at)
 }

@@ -129,16 +129,22 @@ func (w *world) add(metric string, v float64) {
 // addAt stores one sample of a time.
 func (w *world) addAt(metric string, v float64, at time.Time) {
 	w.t.Helper()
+	store(w.t, w.db, metric, v, at)
+}
+
+// store puts one sample into a ring.
+func store(t *testing.T, db *tsdbcache.DB, metric string, v float64, at time.Time) {
+	t.Helper()
 	ls, err := lang.PromQL().ParseMetric(metric)
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	app := w.db.AppenderV2(context.Background())
+	app := db.AppenderV2(context.Background())
 	if _, err := app.Append(0, ls, 0, at.UnixMilli(), v, nil, nil, storage.AppendV2Options{}); err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := app.Commit(); err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 
