@@ -16,8 +16,8 @@ const mostSlots = 200_000
 // the evaluation. The copy then takes the place of the models, at the slot that
 // follows the last one that it has learned: as if nothing had been missed.
 //
-// Its goroutine owns models and next, the group refused; when done is closed, whoever has stopped
-// the group does.
+// Its goroutine owns what stands before refused, which is the group's. When done
+// is closed, all of it belongs to whoever has stopped the group.
 type catchUp struct {
 	models *eval.Rule // nil: they are yet to be read from the store
 	next   int64      // milliseconds of the first slot to learn; 0: as far back as the ring reaches
@@ -25,11 +25,10 @@ type catchUp struct {
 	// madeRoom tells that series were dropped to make room for others, which
 	// what is on disk does not know.
 	madeRoom bool
+	missed   bool          // what the models had missed is learned, not all that the ring holds
+	took     time.Duration // to learn, without what was waited for
 
-	refused int           // how many offers the group has refused
-	missed  bool          // what the models had missed is learned, not all that the ring holds
-	took    time.Duration // to learn, without what was waited for
-
+	refused int                   // how many offers the group has refused
 	offered atomic.Pointer[offer] // the goroutine puts, the group takes
 	answer  chan bool             // whether an offer of models that have caught up was taken
 	done    chan struct{}

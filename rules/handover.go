@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/rules/modelstore"
@@ -32,7 +33,7 @@ func (m *Manager) handOver(begin, stopped, kept []*group) *handover {
 			olds, oldOwners = append(olds, a), append(oldOwners, &a.owner)
 		}
 	}
-	orphans, err := m.orphans(append(kept, stopped...))
+	orphans, err := m.orphans(slices.Concat(kept, stopped))
 	if err != nil && !errors.Is(err, modelstore.ErrClosed) { // which is known already
 		m.o.Logger.Error("saved models cannot be listed; rules learn from the ring", "err", err)
 	}

@@ -13,10 +13,9 @@ import (
 //
 // After a kill the last records are loaded and all slots after the mark, the
 // beginning of the last complete round, are learned again, each by the series
-// whose record is older. For that to give what was, a series that might begin
-// with the state of another, and did or not with what that knew then, and one
-// that has ended must be on disk before anything that is newer; so they go
-// first, all at once.
+// whose record is older. For that to give what was, a series that began with the
+// state of another, and one that has ended, must be on disk before anything that
+// is newer; so they go first, all at once.
 type saving struct {
 	todo   []*eval.Series // of the round under way, from next on
 	next   int
@@ -97,7 +96,7 @@ func (s *saving) note(r *eval.Rule, c eval.Changes) {
 	for _, e := range c.Ended {
 		s.ended = append(s.ended, ended{key: e.EndedKey(), at: r.Now(), record: r.AppendEnded(nil, e)})
 	}
-	if len(r.Spec().Cohort) > 0 {
+	if c.Adopted {
 		s.urgent = append(s.urgent, c.Began...)
 	}
 }

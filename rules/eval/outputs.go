@@ -24,7 +24,7 @@ type names struct {
 }
 
 // outputs appends the series that the rule writes for one point.
-func (r *Rule) outputs(s *Series, model string, actual float64, v detect.Verdict) {
+func (r *Rule) outputs(s *Series, actual float64, v detect.Verdict) {
 	if len(r.metrics) == 0 {
 		return
 	}
@@ -47,10 +47,7 @@ func (r *Rule) outputs(s *Series, model string, actual float64, v detect.Verdict
 		}
 		r.scratch.outputs = append(r.scratch.outputs, Output{s.out.metrics[i], value})
 	}
-	if c, ok := s.chooser(); ok {
-		model = c.Chosen()
-	}
-	if s.out.model != model { // of auto it changes
+	if model := r.modelOf(s); s.out.model != model { // of auto it changes
 		s.out.model = model
 		r.base(s.labels)
 		s.out.info = r.b.Set(labels.MetricName, lang.MetricInfo).Set(lang.LabelAnomalyModel, model).Labels()
@@ -58,12 +55,21 @@ func (r *Rule) outputs(s *Series, model string, actual float64, v detect.Verdict
 	r.scratch.outputs = append(r.scratch.outputs, Output{s.out.info, 1})
 }
 
-// chooser is the series' model when that chooses another one.
-func (s *Series) chooser() (c interface{ Chosen() string }, ok bool) {
+// modelOf is the name of the model that judges a series; of one that chooses
+// another, that one's. Other models keep their name.
+func (r *Rule) modelOf(s *Series) string {
 	if s.scorer != nil {
-		c, ok = s.scorer.Model().(interface{ Chosen() string })
+		if c, ok := s.scorer.Model().(interface{ Chosen() string }); ok {
+			return c.Chosen()
+		}
 	}
-	return c, ok
+	switch {
+	case s.out.model != "":
+		return s.out.model
+	case r.group != nil:
+		return r.group.Name()
+	}
+	return s.learner().Name()
 }
 
 // base puts the labels that all outputs of a series share into the builder. A

@@ -370,8 +370,5 @@ func (p *recordReader) labels() labels.Labels {
 	return b.Labels()
 }
 
-// Find is the series with that key; nil when the rule does not follow one.
-func (r *Rule) Find(key string) *Series { return r.series[key] }
-
 // Born is the time of the series' first step, milliseconds.
 func (s *Series) Born() int64 { return s.born }

@@ -178,9 +178,9 @@ func (r *Rule) judge(st *stepping) {
 			r.judgeInputs(st, s)
 		case r.spec.Ratio != nil:
 			ratio, v := s.scorer.StepRatio(st.t, s.value, s.of)
-			r.say(st, s, s.scorer.Name(), ratio, v)
+			r.say(st, s, ratio, v)
 		default:
-			r.say(st, s, s.scorer.Name(), s.value, s.scorer.Step(detect.Point{T: st.t, V: s.value}))
+			r.say(st, s, s.value, s.scorer.Step(detect.Point{T: st.t, V: s.value}))
 		}
 	}
 }
@@ -188,9 +188,6 @@ func (r *Rule) judge(st *stepping) {
 // judgeGroup has the group's model judge all series together. What it reports
 // of members that are absent is written with the labels that they had.
 func (r *Rule) judgeGroup(st *stepping) {
-	if !st.emit && st.t <= r.group1 {
-		return
-	}
 	r.scratch.members = r.scratch.members[:0]
 	for _, s := range r.scratch.present {
 		m := detect.Member{Key: s.key, V: s.value}
@@ -207,7 +204,7 @@ func (r *Rule) judgeGroup(st *stepping) {
 			continue // absent, and its labels went over the limit
 		}
 		s.seen, s.state = st.t, v.State
-		r.say(st, s, r.group.Name(), v.V, v.Verdict)
+		r.say(st, s, v.V, v.Verdict)
 	}
 }
 
@@ -216,19 +213,19 @@ func (r *Rule) judgeInputs(st *stepping, s *Series) {
 		r.scratch.share = make([]float64, len(r.spec.Inputs))
 	}
 	v := s.vector.Step(detect.Vector{T: st.t, V: s.values}, r.scratch.share)
-	r.say(st, s, s.vector.Name(), math.NaN(), v)
+	r.say(st, s, math.NaN(), v)
 	if st.emit {
 		r.contributions(s, r.scratch.share)
 	}
 }
 
 // say notes a verdict and appends what the rule writes for it.
-func (r *Rule) say(st *stepping, s *Series, model string, actual float64, v detect.Verdict) {
+func (r *Rule) say(st *stepping, s *Series, actual float64, v detect.Verdict) {
 	if !st.emit {
 		return
 	}
 	r.scratch.verdicts = append(r.scratch.verdicts, Verdict{Series: s, Actual: actual, Verdict: v})
-	r.outputs(s, model, actual, v)
+	r.outputs(s, actual, v)
 	if r.spec.Forecast != nil && s.scorer != nil {
 		r.predict(s, detect.Point{T: st.t, V: actual}, st.limit)
 	}

@@ -251,15 +251,6 @@ func (s *Store) Reset() error {
 	return s.replace()
 }
 
-// Size is the size of the file in bytes.
-func (s *Store) Size() int64 {
-	info, err := os.Stat(s.path)
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
 // judge judges the pages of a scope and returns the newest transaction.
 func judge(file *os.File, size int64, s scope) (txid uint64, err error) {
 	c, err := newChecker(file, size)
