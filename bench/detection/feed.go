@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/chironhq/chiron/rules/detect"
 	"github.com/chironhq/chiron/rules/eval"
 	"github.com/chironhq/chiron/rules/lang"
 )
@@ -14,24 +15,43 @@ func fits(model string) bool {
 	return !t.Group && !t.Ratio
 }
 
-// runModel scores every point of a stream before the next one is seen, in the
-// way that chiron score does.
-func runModel(model string, p *points) ([]float64, error) {
+// stepper runs a model with the defaults of a rule, as chiron score does.
+type stepper struct{ line *eval.Columns }
+
+func newStepper(model string, columns int) (stepper, error) {
 	expr, err := lang.ParseModel(model)
 	if err != nil {
-		return nil, err
+		return stepper{}, err
 	}
-	line, err := eval.NewColumns(expr, lang.Both, p.Columns)
+	line, err := eval.NewColumns(expr, lang.Both, columns)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", model, err)
+		return stepper{}, fmt.Errorf("%s: %w", model, err)
 	}
-	out := make([]float64, len(p.Rows))
+	return stepper{line}, nil
+}
+
+// step answers the values of time t, in milliseconds, before the next ones are
+// seen.
+func (s stepper) step(t int64, values []float64) (score, onset float64, err error) {
+	v, err := s.line.Step(t, values)
+	return v.Score, onsetOf(&v), err
+}
+
+// onsetOf is the score of where anomalies begin; without one of its own the
+// score serves.
+func onsetOf(v *detect.Verdict) float64 { return v.Score }
+
+// runModel scores every point of a stream before the next one is seen.
+func runModel(model string, p *points) (scores, onsets []float64, err error) {
+	s, err := newStepper(model, p.Columns)
+	if err != nil {
+		return nil, nil, err
+	}
+	scores, onsets = make([]float64, len(p.Rows)), make([]float64, len(p.Rows))
 	for i, row := range p.Rows {
-		v, err := line.Step(p.Times[i].UnixMilli(), row)
-		if err != nil {
-			return nil, err
+		if scores[i], onsets[i], err = s.step(p.Times[i].UnixMilli(), row); err != nil {
+			return nil, nil, err
 		}
-		out[i] = v.Score
 	}
-	return out, nil
+	return scores, onsets, nil
 }

@@ -20,11 +20,15 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
-	if len(args) > 0 && args[0] == "plot" {
-		return plotCommand(args[1:])
-	}
-	if len(args) > 0 && args[0] == "gallery" {
-		return galleryCommand(args[1:])
+	if len(args) > 0 {
+		switch args[0] {
+		case "plot":
+			return plotCommand(args[1:])
+		case "gallery":
+			return galleryCommand(args[1:])
+		case "scenarios":
+			return scenariosCommand(ctx, args[1:], out, progress)
+		}
 	}
 	fs := flag.NewFlagSet("detection", flag.ContinueOnError)
 	data := fs.String("data", "", "directory that holds nab-dev, cloudmonitoring-dev, kpi-dev, smd-dev and asd-dev, or some of them")

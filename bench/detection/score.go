@@ -61,7 +61,7 @@ func score(ctx context.Context, c corpusSet, model string, progress io.Writer) (
 			if err != nil {
 				return err
 			}
-			scores, err := runModel(model, &p)
+			scores, _, err := runModel(model, &p)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}

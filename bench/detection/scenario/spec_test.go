@@ -1,0 +1,51 @@
+package scenario
+
+import (
+	"fmt"
+	"testing"
+)
+
+func TestSpecErrors(t *testing.T) {
+	const frame = `{"kinds": [{"name": "x", "step": 60, "days": 10, "learn": "1d", "base": %s, "incidents": [%s]}]}`
+	f := func(base, incident string) {
+		t.Helper()
+		if _, err := Parse(fmt.Appendf(nil, frame, base, incident)); err == nil {
+			t.Errorf("no error for %s %s", base, incident)
+		}
+	}
+	f(`{"op": "gaus", "sigma": 1}`, ``)
+	f(`{"op": "gauss"}`, ``)
+	f(`{"op": "gauss", "sigma": 1, "center": 2}`, ``)
+	f(`{"op": "poisson"}`, ``)
+	f(`{"op": "job", "for": "1h", "height": 1, "every": 0}`, ``)
+	f(`[2, 1]`, ``)
+	f(`"1x"`, ``)
+	f(`{"log": [0, 1]}`, ``)
+	f(`1`, `{"kind": "shift"}`)
+	f(`1`, `{"kind": "shift", "for": "1h"}`)
+	f(`1`, `{"kind": "shift", "for": "1h", "sigma": 1, "factor": 2}`)
+	f(`1`, `{"kind": "shift", "for": "1h", "sigma": 1, "target": "y"}`)
+	f(`1`, `{"kind": "nojob"}`)
+	f(`1`, `{"kind": "shift", "for": "1h", "sigma": 1, "colour": 1}`)
+	f(`1`, `{"kind": "recur", "for": "1h", "add": 1, "every": "0s"}`)
+	if _, err := Parse(fmt.Appendf(nil, frame, `{"op": "sum", "of": [1, {"op": "gauss", "sigma": {"choice": [1, 2]}}]}`, `{"kind": "shift", "for": ["30m", "1d12h"], "sigma": 5}`)); err != nil {
+		t.Error(err)
+	}
+}
+
+// FuzzParse reads arbitrary text as a spec: it is refused or it is sound.
+func FuzzParse(f *testing.F) {
+	f.Add(builtin)
+	f.Add([]byte(`{"kinds": [{"name": "x", "step": 60, "days": [9, 10], "learn": "3d", "base": {"op": "sum", "of": [1, {"op": "gauss", "sigma": {"log": [1, 2]}}]}, "incidents": [{"kind": "glitch", "to": 1e9}]}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := Parse(b)
+		if err != nil {
+			return
+		}
+		for i := range s.Kinds {
+			if err := s.Kinds[i].check(); err != nil {
+				t.Errorf("taken and not sound: %v", err)
+			}
+		}
+	})
+}
