@@ -1,14 +1,19 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/chironhq/chiron/bench/detection/corpus"
+	"github.com/chironhq/chiron/bench/detection/metric"
 	"github.com/chironhq/chiron/bench/detection/nab"
 )
 
@@ -16,19 +21,21 @@ import (
 type corpusSet struct {
 	name, dir string
 	windows   map[string][]nab.Window // NAB only
-	streams   []stream
+	streams   []stream                // empty of points until they are loaded
 }
 
 // stream is what one model sees: the parts of one series or entity, in order.
 type stream struct {
 	name  string
 	paths []string
+	points
 }
 
-// points is a stream, read.
+// points is a stream, read. The first train rows are there to be learned.
 type points struct {
 	corpus.Entity
-	train int
+	train  int
+	buffer int // of VUS
 }
 
 // The data sets and where their series lie below their folder.
@@ -89,7 +96,26 @@ func findStreams(dir string) (out []stream, err error) {
 	return out, nil
 }
 
-func (s stream) read() (p points, err error) {
+// load reads all streams into memory, so that every model finds them there.
+func (c *corpusSet) load(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range c.streams {
+		g.Go(func() (err error) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			s := &c.streams[i]
+			if s.points, err = s.read(); err == nil {
+				s.buffer = metric.BufferLength(s.first())
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func (s *stream) read() (p points, err error) {
 	for i, path := range s.paths {
 		e, err := corpus.ReadEntity(path)
 		if err != nil {

@@ -46,9 +46,14 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range corpora {
+	sum := summary{models: modelStrings(*models)}
+	for i := range corpora {
+		c := &corpora[i]
+		if err := c.load(ctx); err != nil {
+			return err
+		}
 		t := &table{corpus: c}
-		for _, m := range modelStrings(*models) {
+		for _, m := range sum.models {
 			r, err := score(ctx, c, m, progress)
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", c.name, m, err)
@@ -56,7 +61,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			t.results = append(t.results, r)
 		}
 		t.print(out, *files)
+		if err := sum.add(c, t.results); err != nil {
+			return err
+		}
+		c.streams = nil // one data set in memory at a time
 	}
+	sum.print(out)
 	return nil
 }
 

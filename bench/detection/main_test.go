@@ -91,7 +91,7 @@ func TestTables(t *testing.T) {
 	if first == nil || second == nil {
 		t.Fatal(text)
 	}
-	if first[7] != "1of1" || second[2] != "0.0" {
+	if first[8] != "1of1" || second[2] != "0.0" {
 		t.Errorf("rows %q and %q in\n%s", first, second, text)
 	}
 }
@@ -103,10 +103,10 @@ func TestStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := c[0].streams[0].read()
-	if err != nil {
+	if err := c[0].load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	p := &c[0].streams[0].points
 	if len(c[0].streams) != 1 || p.train != 500 || len(p.Rows) != 1500 || p.Columns != 2 {
 		t.Fatalf("%d streams; %d rows, %d of them training", len(c[0].streams), len(p.Rows), p.train)
 	}
@@ -115,7 +115,7 @@ func TestStreams(t *testing.T) {
 			t.Fatalf("row %d comes %v after the one before", i, p.Times[i].Sub(p.Times[i-1]))
 		}
 	}
-	r, err := score(t.Context(), c[0], "zscore", io.Discard)
+	r, err := score(t.Context(), &c[0], "zscore", io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,24 +3,15 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
-	"slices"
+	"strings"
 	"text/tabwriter"
-	"time"
 
-	"github.com/chironhq/chiron/bench/detection/metric"
 	"github.com/chironhq/chiron/bench/detection/nab"
-)
-
-const (
-	shipped = 1.0 // the threshold that rules ship with
-	merge   = 10  // alarms fewer samples apart than this are one alert
-	delay   = 7   // samples, of the delay-limited F1
 )
 
 // table is one data set: our models, and what others have published for it.
 type table struct {
-	corpus  corpusSet
+	corpus  *corpusSet
 	results []*result
 }
 
@@ -38,8 +29,53 @@ func (t *table) print(out io.Writer, files bool) {
 	}
 }
 
+// summary has a row for each measure that detectors are judged by, and a column
+// for each model.
+type summary struct {
+	models []string
+	rows   []summaryRow
+}
+
+type summaryRow struct {
+	name   string
+	values []float64
+}
+
+// add takes the results of all models on one data set.
+func (s *summary) add(c *corpusSet, results []*result) error {
+	from := len(s.rows)
+	for i, r := range results {
+		ms, err := r.measures(c, nil)
+		if err != nil {
+			return err
+		}
+		for j, m := range ms {
+			if i == 0 {
+				s.rows = append(s.rows, summaryRow{name: m.name})
+			}
+			row := &s.rows[from+j]
+			row.values = append(row.values, m.value)
+		}
+	}
+	return nil
+}
+
+func (s *summary) print(out io.Writer) {
+	fmt.Fprintf(out, "\n## Summary\n\n")
+	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.AlignRight|tabwriter.Debug)
+	fmt.Fprintf(w, "measure\t%s\t\n", strings.Join(s.models, "\t"))
+	for _, row := range s.rows {
+		fmt.Fprint(w, row.name)
+		for _, v := range row.values {
+			fmt.Fprintf(w, "\t%.3f", v)
+		}
+		fmt.Fprintln(w, "\t")
+	}
+	_ = w.Flush()
+}
+
 func (t *table) printNAB(w io.Writer, files bool) {
-	fmt.Fprintln(w, "model\tstandard\tat 1\tlow FP\tat 1\tlow FN\tat 1\twindows\tfalse rows\t")
+	fmt.Fprintln(w, "model\tstandard\tat 1\tlost\tlow FP\tat 1\tlow FN\tat 1\twindows\tfalse rows\t")
 	for _, r := range t.results {
 		series, err := r.nabSeries(t.corpus.windows)
 		if err == nil {
@@ -59,7 +95,7 @@ func (t *table) printNAB(w io.Writer, files bool) {
 				continue
 			}
 			at := c.At(nab.Standard, shipped)
-			fmt.Fprintf(w, "%s\t\t%.2f raw\t\t\t\t\t%d of %d\t%d\t\n", series[i].Name, at.Raw, at.Detected, c.Windows(), at.FP)
+			fmt.Fprintf(w, "%s\t\t%.2f raw\t\t\t\t\t\t%d of %d\t%d\t\n", series[i].Name, at.Raw, at.Detected, c.Windows(), at.FP)
 		}
 	}
 	for _, p := range published[t.corpus.name].rows {
@@ -68,16 +104,18 @@ func (t *table) printNAB(w io.Writer, files bool) {
 }
 
 func nabRow(w io.Writer, name string, series []nab.Series) error {
-	c, err := nab.Prepare(series)
+	f, err := measureNAB(series)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "%s", name)
-	for _, p := range nab.Profiles {
-		fmt.Fprintf(w, "\t%.1f\t%.1f", c.Optimize(p).Normalized, c.At(p, shipped).Normalized)
+	for i := range nab.Profiles {
+		fmt.Fprintf(w, "\t%.1f\t%.1f", f.best[i].Normalized, f.at[i].Normalized)
+		if i == 0 {
+			fmt.Fprintf(w, "\t%.1f", f.lost())
+		}
 	}
-	best := c.Optimize(nab.Standard)
-	fmt.Fprintf(w, "\t%d of %d\t%d\t\n", best.Detected, c.Windows(), best.FP)
+	fmt.Fprintf(w, "\t%d of %d\t%d\t\n", f.best[0].Detected, f.windows, f.best[0].FP)
 	return nil
 }
 
@@ -97,52 +135,8 @@ func (t *table) printSeries(w io.Writer, files bool) {
 }
 
 func seriesRow(w io.Writer, name string, all []scored) {
-	var vusPR, vusROC, aucPR, n float64
-	limited := metric.Delayed{Delay: delay}
-	for _, s := range all {
-		limited.Add(s.scores, s.labels, 0)
-		if len(metric.Spans(s.labels)) == 0 {
-			continue // nothing to rank
-		}
-		roc, pr := metric.VUS(s.scores, s.labels, s.buffer)
-		vusPR, vusROC, aucPR, n = vusPR+pr, vusROC+roc, aucPR+metric.AUCPR(s.scores, s.labels), n+1
-	}
-	best := events(all, bestThreshold(all))
-	at := events(all, shipped)
-	f1, _, _, _ := limited.Best()
-	fmt.Fprintf(w, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.2f\t%.2f\t%.1f\t%.3f\t%.2f\t%.2f\t%.2f\t%.3f\t\n", name, vusPR/n, vusROC/n, aucPR/n,
-		best.F1(), best.Recall(), best.Precision(), best.MedianDelay(), at.F1(), at.Recall(), at.Precision(),
-		float64(at.FalseAlert)/max(weeks(all), 1e-9), f1)
-}
-
-func weeks(all []scored) (w float64) {
-	for _, s := range all {
-		w += s.times[len(s.times)-1].Sub(s.times[0]).Hours() / (7 * 24 * time.Hour).Hours()
-	}
-	return w
-}
-
-func events(all []scored, threshold float64) (e metric.Events) {
-	for _, s := range all {
-		e = e.Add(metric.Compare(metric.Alarms(s.scores, threshold), s.labels, merge, 0))
-	}
-	return e
-}
-
-// bestThreshold tries quantiles of the pooled scores, dense towards the top,
-// and returns the one with the best event-wise F1 over all series.
-func bestThreshold(all []scored) float64 {
-	var pool []float64
-	for _, s := range all {
-		pool = append(pool, s.scores...)
-	}
-	slices.Sort(pool)
-	best, at, last := -1.0, math.Inf(1), len(pool)-1
-	for above := 0.2; above*float64(len(pool)) >= 1; above *= 0.85 {
-		t := pool[last-min(last, int(above*float64(last)))]
-		if f := events(all, t).F1(); f > best {
-			best, at = f, t
-		}
-	}
-	return at
+	f, best := measureSeries(all), events(all, bestThreshold(all))
+	fmt.Fprintf(w, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.2f\t%.2f\t%.1f\t%.3f\t%.2f\t%.2f\t%.2f\t%.3f\t\n", name, f.vusPR, f.vusROC, f.aucPR,
+		best.F1(), best.Recall(), best.Precision(), best.MedianDelay(), f.at.F1(), f.at.Recall(), f.at.Precision(),
+		float64(f.at.FalseAlert)/max(f.weeks, 1e-9), f.delayed)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -24,14 +25,15 @@ type result struct {
 	points int
 }
 
-// scored is one stream with the scores of what counts, the training part left
-// out.
+// scored is one stream with what one pass of a model said about the part that
+// counts, the training part left out.
 type scored struct {
-	name   string
-	times  []time.Time
-	scores []float64
-	labels []bool
-	buffer int // of VUS
+	name           string
+	times          []time.Time
+	scores, onsets []float64
+	labels         []bool
+	// Of the scores; NaN where nothing is labelled.
+	vusPR, vusROC, aucPR float64
 }
 
 // allModels are those of the table that a file of numbers can be given to.
@@ -44,35 +46,27 @@ func allModels() (out []string) {
 	return out
 }
 
-// score runs a model over every stream of the data set.
-func score(ctx context.Context, c corpusSet, model string, progress io.Writer) (*result, error) {
+// score runs a model over every stream of a data set that is loaded, a stream at
+// a time on every core.
+func score(ctx context.Context, c *corpusSet, model string, progress io.Writer) (*result, error) {
 	began := time.Now()
 	r := &result{model: model, series: make([]scored, len(c.streams))}
 	var mu sync.Mutex
 	done := 0
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, s := range c.streams {
-		g.Go(func() error {
+	for i := range c.streams {
+		g.Go(func() (err error) {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			p, err := s.read()
-			if err != nil {
-				return err
-			}
-			scores, _, err := runModel(model, &p)
-			if err != nil {
+			s := &c.streams[i]
+			if r.series[i], err = scoreStream(s, model); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
-			}
-			sane(scores)
-			r.series[i] = scored{
-				name: filepath.ToSlash(s.name), times: p.Times[p.train:], scores: scores[p.train:], labels: p.Labels[p.train:],
-				buffer: metric.BufferLength(p.first()),
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			r.points += len(scores)
+			r.points += len(s.Rows)
 			if done++; done%10 == 0 && done < len(c.streams) {
 				fmt.Fprintf(progress, "%s: %s: %d of %d series\n", c.name, model, done, len(c.streams))
 			}
@@ -86,7 +80,27 @@ func score(ctx context.Context, c corpusSet, model string, progress io.Writer) (
 	return r, nil
 }
 
-// nabSeries is the result as NAB's scorer takes it.
+func scoreStream(s *stream, model string) (scored, error) {
+	scores, onsets, err := runModel(model, &s.points)
+	if err != nil {
+		return scored{}, err
+	}
+	sane(scores)
+	sane(onsets)
+	out := scored{
+		name: filepath.ToSlash(s.name), times: s.Times[s.train:], labels: s.Labels[s.train:],
+		scores: scores[s.train:], onsets: onsets[s.train:],
+		vusPR: math.NaN(), vusROC: math.NaN(), aucPR: math.NaN(),
+	}
+	if len(metric.Spans(out.labels)) > 0 {
+		out.vusROC, out.vusPR = metric.VUS(out.scores, out.labels, s.buffer)
+		out.aucPR = metric.AUCPR(out.scores, out.labels)
+	}
+	return out, nil
+}
+
+// nabSeries is the result as NAB's scorer takes it: the onsets, as a benchmark
+// of windows counts where anomalies begin and not how long they last.
 func (r *result) nabSeries(windows map[string][]nab.Window) ([]nab.Series, error) {
 	var out []nab.Series
 	for i := range r.series {
@@ -95,7 +109,7 @@ func (r *result) nabSeries(windows map[string][]nab.Window) ([]nab.Series, error
 		if !ok {
 			return nil, fmt.Errorf("windows.json does not name %s", s.name)
 		}
-		out = append(out, nab.Series{Name: s.name, Times: s.times, Scores: s.scores, Windows: ws})
+		out = append(out, nab.Series{Name: s.name, Times: s.times, Scores: s.onsets, Windows: ws})
 	}
 	return out, nil
 }
