@@ -4,6 +4,7 @@
 package metric
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -29,13 +30,14 @@ func Spans(b []bool) []Span {
 	return out
 }
 
-// byScore returns the indices in descending order of score.
+// byScore returns the indices in descending order of score, equal scores in any
+// order.
 func byScore(scores []float64) []int {
 	idx := make([]int, len(scores))
 	for i := range idx {
 		idx[i] = i
 	}
-	sort.SliceStable(idx, func(a, b int) bool { return scores[idx[a]] > scores[idx[b]] })
+	slices.SortFunc(idx, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
 	return idx
 }
 

@@ -89,7 +89,7 @@ func (b *build) eval(n *Node, path string) (x, clean []float64) {
 	child := func(i int) ([]float64, []float64) { return b.eval(&n.Of[i], path+"/"+strconv.Itoa(i)) }
 	g := b.rng(path)
 	x = make([]float64, size)
-	hour := func(i int) float64 { return math.Mod(b.local[i], 86400) / 3600 }
+	hour := func(i int) float64 { return float64(int64(b.local[i])%86400) / 3600 }
 	same := func(f func(i int) float64) {
 		for i := range x {
 			x[i] = f(i)

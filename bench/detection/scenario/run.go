@@ -26,6 +26,9 @@ type Options struct {
 	// Draw makes a series; nil calls Generate. It is there for callers that keep
 	// series from one run to the next.
 	Draw func(k *Kind, seed uint64) (*Instance, error)
+	// NoRanking leaves out the average precision, which takes the time and memory
+	// of a sort of all samples; it is NaN then.
+	NoRanking bool
 	// Done is told of each series that all detectors have answered, one call at a
 	// time.
 	Done func(in *Instance)
@@ -112,25 +115,41 @@ func (r *runner) series(i, j int) error {
 			return fmt.Errorf("%s, seed %d: %w", k.Name, r.seeds[j], err)
 		}
 		results[d] = Judge(in, score, onset, r.options.Threshold)
-		rankings[d].Add(in, score)
+		if !r.options.NoRanking {
+			rankings[d].Add(in, score)
+		}
 	}
+	if ranked := r.record(i, j, results, rankings, in); ranked != nil {
+		for d := range r.detectors { // of this kind alone, so no lock is needed
+			r.out[d].Kinds[i].AveragePrecision = join(ranked[d]).AveragePrecision()
+		}
+	}
+	return nil
+}
+
+// record keeps what the detectors made of a series. It returns the rankings of
+// all seeds, by detector, when the series was the last one of its kind.
+func (r *runner) record(i, j int, results []Result, rankings []Ranking, in *Instance) [][]Ranking {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.options.Done != nil {
+		r.options.Done(in)
+	}
 	p := &r.pending[i]
 	for d := range r.detectors {
 		r.out[d].Series[i][j] = results[d]
 		p.rankings[d][j] = rankings[d]
 	}
-	if p.left--; p.left == 0 {
-		for d := range r.detectors {
-			r.out[d].Kinds[i] = KindResult{Name: k.Name, Step: k.Step, Result: sum(r.out[d].Series[i], -1), AveragePrecision: join(p.rankings[d]).AveragePrecision()}
-		}
-		p.rankings = nil
+	if p.left--; p.left > 0 {
+		return nil
 	}
-	if r.options.Done != nil {
-		r.options.Done(in)
+	k := &r.kinds[i]
+	for d := range r.detectors {
+		r.out[d].Kinds[i] = KindResult{Name: k.Name, Step: k.Step, Result: sum(r.out[d].Series[i], -1), AveragePrecision: math.NaN()}
 	}
-	return nil
+	ranked := p.rankings
+	p.rankings = nil
+	return ranked
 }
 
 // sum adds up the seeds of a kind, all but one.
