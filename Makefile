@@ -87,6 +87,15 @@ bench-detection: ## all models over labelled public series: DATA=directory MODEL
 	@test -n "$(DATA)" || { echo "want DATA=directory of the data sets; docs/models.md says where they come from" >&2; exit 2; }
 	@go run ./bench/detection -data '$(DATA)' -model '$(MODEL)' -set '$(SET)'
 
+.PHONY: bench-scenarios
+bench-scenarios: ## models on generated incidents: MODEL=auto,mad SEEDS=1-3 KINDS='leak*' SPEC=file ARGS=-details
+	@go run ./bench/detection scenarios -model '$(or $(MODEL),auto)' -seeds '$(or $(SEEDS),1-3)' -kinds '$(KINDS)' -spec '$(SPEC)' $(ARGS)
+
+.PHONY: tune-detection
+tune-detection: ## choose a detector's constants and measure the choice on what was left out: DATA=directory MEMO=file ARGS='-eval -fast'
+	@test -n "$(DATA)" || { echo "want DATA=directory of the data sets; docs/models.md says where they come from" >&2; exit 2; }
+	@go run ./bench/detection tune -data '$(DATA)' -memo '$(MEMO)' -model '$(or $(MODEL),auto)' $(ARGS)
+
 # Scale and choice of bench-peers, and where other binaries of the peers lie.
 PEERS        ?= chiron,prometheus,victoriametrics
 PARTS        ?= ingest,query

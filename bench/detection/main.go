@@ -28,6 +28,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			return galleryCommand(args[1:])
 		case "scenarios":
 			return scenariosCommand(ctx, args[1:], out, progress)
+		case "tune":
+			return tuneCommand(ctx, args[1:], out, progress)
 		}
 	}
 	fs := flag.NewFlagSet("detection", flag.ContinueOnError)

@@ -41,7 +41,7 @@ func (f *nabFigures) lost() float64 { return f.best[0].Normalized - f.at[0].Norm
 // seriesFigures are those of some series with a label for each sample. Means
 // are over the series in which something is labelled.
 type seriesFigures struct {
-	vusPR, vusROC, aucPR float64
+	vusPR, vusROC, aucPR float64       // NaN where nothing is labelled
 	at                   metric.Events // at the shipped threshold
 	delayed              float64       // best F1 of alarms at most so many samples late
 	weeks                float64       // of all series together
@@ -87,7 +87,8 @@ const (
 )
 
 // measures are the figures by which a model is judged on a data set, of the
-// streams that are kept; all without keep.
+// streams that are kept; all without keep. A part in which nothing is labelled
+// has figures that are not numbers.
 func (r *result) measures(c *corpusSet, keep func(name string) bool) ([]measure, error) {
 	part := r.part(keep)
 	if c.windows != nil {
@@ -108,15 +109,19 @@ func (r *result) measures(c *corpusSet, keep func(name string) bool) ([]measure,
 		}, nil
 	}
 	f := measureSeries(part.series)
+	f1, recall, precision := f.at.F1(), f.at.Recall(), f.at.Precision()
+	if f.at.True == 0 {
+		f1, recall, precision, f.delayed = math.NaN(), math.NaN(), math.NaN(), math.NaN()
+	}
 	switch c.name {
 	case "kpi-dev":
-		return []measure{{kpiEventF1, f.at.F1()}, {kpiVUS, f.vusPR}, {"KPI" + delayedSuffix, f.delayed}}, nil
+		return []measure{{kpiEventF1, f1}, {kpiVUS, f.vusPR}, {"KPI" + delayedSuffix, f.delayed}}, nil
 	case "cloudmonitoring-dev":
-		return []measure{{cmVUS, f.vusPR}, {cmEventF1, f.at.F1()}}, nil
+		return []measure{{cmVUS, f.vusPR}, {cmEventF1, f1}}, nil
 	case "smd-dev":
-		return []measure{{smdVUS, f.vusPR}, {smdEventF1, f.at.F1()}, {"SMD" + foundAt1, f.at.Recall()}, {"SMD" + precisionAt1, f.at.Precision()}}, nil
+		return []measure{{smdVUS, f.vusPR}, {smdEventF1, f1}, {"SMD" + foundAt1, recall}, {"SMD" + precisionAt1, precision}}, nil
 	case "asd-dev":
-		return []measure{{asdVUS, f.vusPR}, {asdEventF1, f.at.F1()}, {"ASD" + foundAt1, f.at.Recall()}, {"ASD" + precisionAt1, f.at.Precision()}}, nil
+		return []measure{{asdVUS, f.vusPR}, {asdEventF1, f1}, {"ASD" + foundAt1, recall}, {"ASD" + precisionAt1, precision}}, nil
 	}
 	return nil, fmt.Errorf("no measures for data set %s", c.name)
 }
