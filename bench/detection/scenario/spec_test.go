@@ -2,6 +2,8 @@ package scenario
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -30,6 +32,27 @@ func TestSpecErrors(t *testing.T) {
 	f(`1`, `{"kind": "recur", "for": "1h", "add": 1, "every": "0s"}`)
 	if _, err := Parse(fmt.Appendf(nil, frame, `{"op": "sum", "of": [1, {"op": "gauss", "sigma": {"choice": [1, 2]}}]}`, `{"kind": "shift", "for": ["30m", "1d12h"], "sigma": 5}`)); err != nil {
 		t.Error(err)
+	}
+}
+
+// The example of the README is a spec, and its series can be drawn.
+func TestReadmeExample(t *testing.T) {
+	b, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "```json\n")
+	text, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("no example")
+	}
+	s, err := Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := s.Kinds[0].Generate(1)
+	if err != nil || len(in.musts()) != 2 {
+		t.Errorf("%d incidents, %v", len(in.musts()), err)
 	}
 }
 
