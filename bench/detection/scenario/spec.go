@@ -52,6 +52,7 @@ type Node struct {
 	Op, ID string
 	Of     []Node
 	Params map[string]Range
+	op     *op
 }
 
 // Incident is something that happens to the series, and what is to be said
@@ -206,7 +207,7 @@ func (n *Node) UnmarshalJSON(b []byte) error {
 		if err := r.UnmarshalJSON(b); err != nil {
 			return err
 		}
-		*n = Node{Op: "const", Params: map[string]Range{"value": r}}
+		*n = Node{Op: "const", Params: map[string]Range{"value": r}, op: ops["const"]}
 		return nil
 	}
 	n.Params = map[string]Range{}
@@ -232,6 +233,7 @@ func (n *Node) UnmarshalJSON(b []byte) error {
 	if !ok {
 		return fmt.Errorf("unknown op %q", n.Op)
 	}
+	n.op = op
 	if op.children >= 0 && len(n.Of) != op.children {
 		return fmt.Errorf("%s takes %d in of", n.Op, op.children)
 	}
@@ -282,14 +284,27 @@ func Read(path string) (Spec, error) {
 	return s, nil
 }
 
+// Bounds of a series, so that a slip of the hand does not take all memory.
+const (
+	minSamples = 10
+	maxSamples = 20_000_000
+	maxRepeat  = 1000
+)
+
 func (k *Kind) check() error {
 	if k.Name == "" || k.Step <= 0 || k.Days.v == nil || k.Learn.v == nil || k.Base.Op == "" {
 		return fmt.Errorf("name, step, days, learn and base are needed")
+	}
+	if fewest, most := k.Days.min()*86400/float64(k.Step), k.Days.max()*86400/float64(k.Step); fewest < minSamples || most > maxSamples {
+		return fmt.Errorf("%.0f to %.0f samples; want %d to %d", fewest, most, minSamples, maxSamples)
 	}
 	ids := map[string]string{} // operation of each node that has one
 	var walk func(*Node) error
 	walk = func(n *Node) error {
 		if n.ID != "" {
+			if ids[n.ID] != "" {
+				return fmt.Errorf("two nodes %q", n.ID)
+			}
 			ids[n.ID] = n.Op
 		}
 		if every, ok := n.Params["every"]; ok && every.min() < float64(k.Step) {
@@ -346,6 +361,9 @@ func (k *Kind) check() error {
 			if in.For == nil {
 				return fail("for is needed")
 			}
+		}
+		if in.Repeat != nil && in.Repeat.max() > maxRepeat {
+			return fail("repeat is more than %d", maxRepeat)
 		}
 		if in.Every != nil && in.Every.min() < float64(k.Step) {
 			return fail("every is shorter than the step")
