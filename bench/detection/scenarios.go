@@ -97,23 +97,31 @@ func readKinds(file, globs string) ([]scenario.Kind, error) {
 	if err != nil || globs == "" {
 		return spec.Kinds, err
 	}
-	var kinds []scenario.Kind
-	for _, k := range spec.Kinds {
+	kinds, err := chosen(spec.Kinds, func(k scenario.Kind) string { return k.Name }, globs)
+	if err != nil {
+		return nil, fmt.Errorf("-kinds: %w", err)
+	}
+	return kinds, nil
+}
+
+// chosen are those whose names match one of the patterns.
+func chosen[T any](all []T, name func(T) string, globs string) (out []T, err error) {
+	for _, x := range all {
 		for glob := range strings.SplitSeq(globs, ",") {
-			ok, err := path.Match(strings.TrimSpace(glob), k.Name)
+			ok, err := path.Match(strings.TrimSpace(glob), name(x))
 			if err != nil {
-				return nil, fmt.Errorf("-kinds: cannot read %q: %w", glob, err)
+				return nil, fmt.Errorf("cannot read %q: %w", glob, err)
 			}
 			if ok {
-				kinds = append(kinds, k)
+				out = append(out, x)
 				break
 			}
 		}
 	}
-	if len(kinds) == 0 {
-		return nil, fmt.Errorf("-kinds: no kind is called %q", globs)
+	if len(out) == 0 {
+		return nil, fmt.Errorf("nothing is called %q", globs)
 	}
-	return kinds, nil
+	return out, nil
 }
 
 // maxSeeds bounds a list of seeds, so that a slip of the hand ends at once.

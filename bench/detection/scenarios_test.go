@@ -146,7 +146,7 @@ func TestScenarioErrors(t *testing.T) {
 			t.Errorf("%q: %v, want %q", args, err, want)
 		}
 	}
-	f("no kind is called", "-kinds", "x*")
+	f("-kinds: nothing is called", "-kinds", "x*")
 	f("syntax error in pattern", "-kinds", "[")
 	f(`cannot read "3-1"`, "-seeds", "3-1")
 	f(`cannot read "1-99999999"`, "-seeds", "1-99999999")

@@ -45,6 +45,7 @@ func tuneCommand(ctx context.Context, args []string, out, progress io.Writer) er
 	eval := fs.Bool("eval", false, "choose nothing, only measure the shipped constants")
 	rounds := fs.Int("rounds", 3, "rounds over all constants, at most")
 	gain := fs.Float64("gain", 0.0005, "what another value must add to the objective")
+	only := fs.String("constants", "*", "choose only these constants, as in 'tail*,share'; the others stay as shipped")
 	memo := fs.String("memo", "", "file that keeps what was measured, so that a run can be ended and started again")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -56,6 +57,12 @@ func tuneCommand(ctx context.Context, args []string, out, progress io.Writer) er
 	constants := knobs()
 	if len(constants) == 0 && !*eval {
 		return fmt.Errorf("the detector offers no constants to choose; -eval measures what it ships with")
+	}
+	if len(constants) > 0 {
+		var err error
+		if constants, err = chosen(constants, func(k tune.Knob) string { return k.Name }, *only); err != nil {
+			return fmt.Errorf("-constants: %w", err)
+		}
 	}
 	began := time.Now()
 	options := tune.Options{Rounds: *rounds, MinGain: *gain, Log: func(format string, args ...any) {
