@@ -55,7 +55,7 @@ func (a *Alone) Score(p Point) Verdict {
 
 // Learn takes p in.
 func (a *Alone) Learn(p Point, weight float64) {
-	if math.IsNaN(p.V) || a.seen && p.T <= a.last.T {
+	if math.IsNaN(p.V) || a.seen && p.T <= a.last.T || weight <= 0 {
 		return
 	}
 	a.m.Learn(a.vector(p), weight)

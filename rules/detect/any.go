@@ -77,17 +77,32 @@ func (m *Combined) score(p Point, of func(Model) Verdict) Verdict {
 		return unknown(s)
 	}
 	out := unknown(s)
+	hold := math.NaN()
 	for _, part := range m.models {
 		v := of(part)
 		if math.IsNaN(v.Score) {
 			continue
 		}
+		hold = joinHold(hold, v.Hold, m.all)
 		if math.IsNaN(out.Score) || m.all == (v.Score < out.Score) && v.Score != out.Score {
 			out = v
 		}
 	}
-	out.State = s
+	out.State, out.Hold = s, hold
 	return out
+}
+
+// joinHold is the most of any, or the least of all; NaN is none.
+func joinHold(a, b float64, all bool) float64 {
+	switch {
+	case math.IsNaN(a):
+		return b
+	case math.IsNaN(b):
+		return a
+	case all:
+		return min(a, b)
+	}
+	return max(a, b)
 }
 
 // Learn teaches every model.

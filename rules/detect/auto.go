@@ -140,6 +140,7 @@ func (m *Auto) Score(p Point) Verdict {
 	if m.senses.stuck.news(x == m.senses.last) {
 		v.Score = max(v.Score, stuckScore)
 	}
+	v.Hold = v.Score
 	limits := m.senses.limits()
 	v.Lower, v.Upper = m.edge(&scene, limits, v.Expected, under), m.edge(&scene, limits, v.Expected, over)
 	if m.counter { // the band in terms of what is received
@@ -221,6 +222,12 @@ func (m *Auto) edge(c *scene, limits [voiceCount]float64, expected float64, on s
 // Learn profiles the point and teaches senses and model.
 func (m *Auto) Learn(p Point, weight float64) {
 	if math.IsNaN(p.V) || math.IsInf(p.V, 0) || m.n > 0 && p.T <= m.raw.T {
+		return
+	}
+	if weight <= 0 {
+		if m.counter { // the next increase is one from here
+			m.raw = p
+		}
 		return
 	}
 	if m.n > 0 {

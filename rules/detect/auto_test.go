@@ -63,18 +63,16 @@ func TestAutoScoresACounterByItsRate(t *testing.T) {
 func TestAutoScoresANewLevelOnceAndFallsBackSlowly(t *testing.T) {
 	rnd := rand.New(rand.NewSource(13))
 	s, _, at := series(2000, time.Minute, func(int) float64 { return 50 + rnd.NormFloat64() })
-	news := 0
+	var news beginnings
 	for i := range 20 { // longer than the usual `for:`
 		v := s.Step(Point{at + int64(i)*60_000, 80 + rnd.NormFloat64()})
-		if v.Score > 1 {
-			news++
-		}
+		news.note(v)
 		if i == 0 && !(v.Score > 1) || !(v.Score > 0.5) {
 			t.Fatalf("point %d of a new level scores %v", i, v.Score)
 		}
 	}
-	if news > 5 {
-		t.Errorf("one new level is news %d times", news)
+	if news.n > 5 {
+		t.Errorf("one new level is news %d times", news.n)
 	}
 }
 
@@ -144,15 +142,14 @@ func TestAutoIsQuietOnWhatTheSeriesAlwaysDoes(t *testing.T) {
 		"counts":      func() float64 { return math.Floor(3 * rnd.ExpFloat64()) },
 	} {
 		s, _, at := series(1000, time.Minute, func(int) float64 { return value() })
-		loud, most := 0, 20_000
+		const most = 20_000
+		var loud beginnings
 		for i := range most {
-			if s.Step(Point{at + int64(i)*60_000, value()}).Score > 1 {
-				loud++
-			}
+			loud.note(s.Step(Point{at + int64(i)*60_000, value()}))
 		}
-		t.Logf("%s: %d of %d", name, loud, most)
-		if loud > most/250 {
-			t.Errorf("%s: %d of %d usual points score above 1", name, loud, most)
+		t.Logf("%s: %d of %d", name, loud.n, most)
+		if loud.n > most/250 {
+			t.Errorf("%s: %d times in %d usual points the score passes 1", name, loud.n, most)
 		}
 	}
 }

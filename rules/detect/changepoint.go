@@ -209,12 +209,13 @@ func (m *Changepoint) Score(p Point) Verdict {
 	}
 	v.Expected = m.expect()
 	v.Score = min(max(m.rare.score(m.judged(p)), 0), maxScore)
+	v.Hold = v.Score
 	return v
 }
 
 // Learn weighs the stretches anew and teaches them.
 func (m *Changepoint) Learn(p Point, weight float64) {
-	if !usable(p, m.n, m.last) {
+	if !usable(p, m.n, m.last) || weight <= 0 {
 		return
 	}
 	dt := float64(p.T - m.last)

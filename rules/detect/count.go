@@ -152,8 +152,9 @@ func (m *Count) Score(p Point) Verdict {
 	}
 	d := m.distribution()
 	width := d.width()
+	score := d.score(p.V, m.c.Rarity)
 	return Verdict{
-		Score: d.score(p.V, m.c.Rarity), Expected: d.mean,
+		Score: score, Hold: score, Expected: d.mean,
 		Lower: max(d.mean+m.lower*width, 0), Upper: d.mean + m.upper*width, State: s,
 	}
 }
@@ -198,6 +199,10 @@ func (m *Count) Learn(p Point, weight float64) {
 	if !usable(p, m.n, m.last) {
 		return
 	}
+	if weight <= 0 {
+		m.last = p.T
+		return
+	}
 	dt := 0.0
 	if m.n > 0 {
 		dt = float64(p.T - m.last)
@@ -211,6 +216,15 @@ func (m *Count) Learn(p Point, weight float64) {
 	if d := m.distribution(); !d.near(m.found) {
 		m.find(d)
 	}
+}
+
+// Accept moves the mean. How much the rate varies, as a part of itself, stays.
+func (m *Count) Accept(shift float64) {
+	d := m.distribution()
+	mean := min(max(d.mean+shift, 0), beyondUse)
+	n := m.ew.weight * m.ew.weight / m.ew.squares
+	m.ew.mean, m.ew.spread = mean, (mean+mean*mean/d.size)*m.ew.weight/(1+1/n)*(n-1)/n
+	m.find(m.distribution())
 }
 
 // find finds the band of a distribution.

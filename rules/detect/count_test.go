@@ -71,18 +71,18 @@ func TestCountIsQuietOnCounts(t *testing.T) {
 		"bursts":  func(r *rand.Rand) float64 { return poisson(r, 4*r.ExpFloat64()) },
 		"regular": func(r *rand.Rand) float64 { return float64(r.Intn(3)) },
 	} {
-		s, rnd, loud := NewScorer(must(NewCount(CountConfig{})), ScorerConfig{}), rand.New(rand.NewSource(81)), 0
+		s, rnd, loud := NewScorer(must(NewCount(CountConfig{})), ScorerConfig{}), rand.New(rand.NewSource(81)), beginnings{}
 		const n = 30_000
 		at := int64(0)
 		for i := range n {
 			at += 30_000 + rnd.Int63n(60_000)
-			if v := s.Step(Point{at, draw(rnd)}); i > 500 && v.Score > 1 {
-				loud++
+			if v := s.Step(Point{at, draw(rnd)}); i > 500 {
+				loud.note(v)
 			}
 		}
-		t.Logf("%s: %d of %d", name, loud, n)
-		if loud*500 > n {
-			t.Errorf("%s: %d of %d points score above 1", name, loud, n)
+		t.Logf("%s: %d of %d", name, loud.n, n)
+		if loud.n*500 > n {
+			t.Errorf("%s: %d of %d points begin something", name, loud.n, n)
 		}
 		if v := s.Step(Point{at + 60_000, 2000}); !(v.Score > 1) {
 			t.Errorf("%s: a burst of 2000 scores %v", name, v.Score)

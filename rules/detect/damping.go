@@ -2,8 +2,8 @@ package detect
 
 import "math"
 
-// Damping: an anomalous point is learned at a small weight that grows while
-// the anomaly lasts, so that a short one leaves no mark and a new level is
+// Damping: a point of an anomaly is learned at a small weight that grows while
+// the anomaly lasts, so that a short one leaves no mark and a new shape is
 // normal again after about patience points.
 const (
 	dampedWeight = 0.05
@@ -11,7 +11,8 @@ const (
 	longestGap   = 16 // in mean distances; a longer one tells nothing of the next
 )
 
-// damping decides at what weight points are learned.
+// damping knows the times of the points, and at what small weight those of an
+// anomaly are learned.
 type damping struct {
 	first, last int64 // milliseconds of the first and the newest point; valid when seen
 	seen        bool
@@ -41,49 +42,16 @@ func (d *damping) pass(t int64) float64 {
 }
 
 // weigh notes a point, newer than the newest one, and returns its weight.
-func (d *damping) weigh(t int64, anomalous bool) float64 {
-	dt := d.pass(t)
+func (d *damping) weigh(t int64, anomalous bool) float64 { return d.damp(d.pass(t), anomalous) }
+
+// damp is the weight of a point whose time is noted, dt after the one before.
+func (d *damping) damp(dt float64, anomalous bool) float64 {
 	if !anomalous {
 		d.strange = max(0, d.strange-2*dt)
 		return 1
 	}
 	d.strange += min(dt, 4*max(d.rhythm, 1))
 	return min(1, max(dampedWeight, d.strange/(patience*max(d.rhythm, 1))))
-}
-
-// settle decides what becomes of a verdict, and at what weight its point is
-// learned; 0 is not at all.
-func (d *damping) settle(t int64, c *ScorerConfig, v Verdict) (weight float64, settled Verdict) {
-	newer := t > d.last
-	switch {
-	case c.excluded(t):
-		if newer {
-			d.pass(t)
-		}
-		return 0, excuse(v)
-	case d.adopted: // the point before was another one's, so a change since then says nothing
-		if newer {
-			d.adopted = false
-			d.pass(t)
-			weight = dampedWeight
-		}
-		return weight, unknown(Learning)
-	case newer:
-		return d.weigh(t, v.Score > 1), v // while learning too: what lies outside the range
-	}
-	return 0, v
-}
-
-// adopt makes what was learned by another one, and read, the start of its own.
-func (d *damping) adopt() { d.strange, d.adopted = 0, true }
-
-// learned is for how many milliseconds a calm one has learned; 0 while
-// something is anomalous or all is another one's.
-func (d *damping) learned() int64 {
-	if !d.seen || d.strange > 0 || d.adopted {
-		return 0
-	}
-	return d.last - d.first
 }
 
 func (d *damping) write(w *writer) {

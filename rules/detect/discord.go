@@ -90,14 +90,15 @@ func (d *Discord) Score(p Point) Verdict {
 	v := unknown(d.State())
 	if v.State != Ready || p.T <= d.last.T || math.IsNaN(p.V) || d.gap(p.T) > 0 {
 		if v.State == Ready && !math.IsNaN(p.V) { // across a gap no shape is known
-			v.Score, v.Expected = 0, d.last.V
+			v.Score, v.Hold, v.Expected = 0, 0, d.last.V
 		}
 		return v
 	}
 	distance, expected, ok := d.nearest(d.bounded(p.V), false)
-	v.Score, v.Expected = 0, p.V
+	v.Score, v.Hold, v.Expected = 0, 0, p.V
 	if ok {
-		v.Score, v.Expected = min(d.rare.score(d.deviation(distance))*(logBorder/math.Log(discordRarity)), maxScore), expected
+		v.Score = min(d.rare.score(d.deviation(distance))*(logBorder/math.Log(discordRarity)), maxScore)
+		v.Hold, v.Expected = v.Score, expected
 	}
 	return v
 }

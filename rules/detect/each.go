@@ -38,11 +38,13 @@ func (e *Each) Score(p Vector, share []float64) Verdict {
 	v := unknown(e.State())
 	total := 0.0
 	for i, m := range e.models {
-		s := m.Score(Point{T: p.T, V: p.V[i]}).Score
+		of := m.Score(Point{T: p.T, V: p.V[i]})
+		s := of.Score
 		e.scores[i] = 0
 		if !math.IsNaN(s) {
 			e.scores[i] = s
 			total += s
+			v.Hold = joinHold(v.Hold, of.Hold, false)
 			if math.IsNaN(v.Score) || s > v.Score {
 				v.Score = s
 			}
@@ -180,6 +182,7 @@ func (c *CombinedVector) Score(p Vector, share []float64) Verdict {
 		if math.IsNaN(v.Score) {
 			continue
 		}
+		out.Hold = joinHold(out.Hold, v.Hold, c.all)
 		if math.IsNaN(out.Score) || c.all == (v.Score < out.Score) && v.Score != out.Score {
 			out.Score = v.Score
 			copy(share, own)

@@ -128,6 +128,11 @@ func (m *HoltWinters) Learn(p Point, weight float64) {
 	if m.n == 0 {
 		m.current = k
 	}
+	if weight <= 0 {
+		m.wait(k)
+		m.last = p.T
+		return
+	}
 	m.close(k)
 	if m.steps >= seasonSlots {
 		m.errs.add(p.V-m.forecast(p.T), float64(p.T-m.last), weight)
@@ -136,6 +141,20 @@ func (m *HoltWinters) Learn(p Point, weight float64) {
 	m.weight += weight
 	m.n++
 	m.last = p.T
+}
+
+// wait lets time pass up to step k, in which the trend rests: continued over
+// hours without a look at the values it would lead away from them.
+func (m *HoltWinters) wait(k int64) {
+	if k <= m.current || m.steps < seasonSlots {
+		return
+	}
+	if m.weight > 0 {
+		m.settle()
+		m.current++
+	}
+	m.steps += k - m.current
+	m.current = k
 }
 
 // close ends the open step and those without points up to step k. A gap of
@@ -193,22 +212,39 @@ func (m *HoltWinters) settle() {
 }
 
 // begin turns the first season's means into a level and factors. Steps without
-// points take the mean.
+// points lie between their neighbours.
 func (m *HoltWinters) begin() {
+	m.bridge()
 	var sum, n float64
 	for i, c := range m.covered {
 		sum += m.season[i] * c
 		n += c
 	}
 	m.level = sum / max(n, 1)
-	for i, c := range m.covered {
-		switch {
-		case m.c.Multiplicative && c > 0:
+	for i := range m.season {
+		if m.c.Multiplicative {
 			m.season[i] /= nonzero(m.level)
-		case m.c.Multiplicative:
-			m.season[i] = 1
-		case c > 0:
+		} else {
 			m.season[i] -= m.level
+		}
+	}
+}
+
+// bridge fills steps without points in the first season.
+func (m *HoltWinters) bridge() {
+	neighbour := func(i, by int) (mean, away float64) {
+		for n := 1; n < seasonSlots; n++ {
+			if k := slot(int64(i + n*by)); m.covered[k] > 0 {
+				return m.season[k], float64(n)
+			}
+		}
+		return 0, 1
+	}
+	for i, c := range m.covered {
+		if c == 0 {
+			before, back := neighbour(i, -1)
+			after, on := neighbour(i, 1)
+			m.season[i] = (before*on + after*back) / (back + on)
 		}
 	}
 }

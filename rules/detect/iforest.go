@@ -131,6 +131,7 @@ func (f *IForest) Score(p Vector, share []float64) Verdict {
 	}
 	s := f.isolation(f.x)
 	v.Score = min(f.rare.score(forestDeviation(s))*(logBorder/math.Log(forestRarity)), maxScore)
+	v.Hold = v.Score
 	if share == nil {
 		return v
 	}
@@ -242,7 +243,7 @@ func forestDeviation(s float64) float64 { return math.Exp2(32 * (s - 0.5)) }
 
 // Learn takes p in.
 func (f *IForest) Learn(p Vector, weight float64) {
-	if f.seen && p.T <= f.last || !f.take(p) {
+	if f.seen && p.T <= f.last || weight <= 0 || !f.take(p) {
 		return
 	}
 	if len(f.roots) > 0 {

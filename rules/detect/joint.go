@@ -114,6 +114,7 @@ func (j *Joint) Score(p Vector, share []float64) Verdict {
 		return v
 	}
 	v.Score = min(j.rare.score(j.deviation(p.T, distance))*(logBorder/math.Log(jointRarity)), maxScore)
+	v.Hold = v.Score
 	if share != nil {
 		j.shares(share)
 	}
@@ -193,7 +194,7 @@ func (j *Joint) shares(share []float64) {
 
 // Learn takes p in.
 func (j *Joint) Learn(p Vector, weight float64) {
-	if j.seen && p.T <= j.last {
+	if j.seen && p.T <= j.last || weight <= 0 {
 		return
 	}
 	distance, ok := j.distance(p)
@@ -217,9 +218,6 @@ func (j *Joint) Learn(p Vector, weight float64) {
 		j.rhythm += (min(dt, 16*j.rhythm) - j.rhythm) / 16
 	}
 	j.last, j.seen = p.T, true
-	if weight <= 0 {
-		return
-	}
 	j.points = min(j.points+1, jointMemory)
 	step := weight / j.points
 	j.correlate(step, distance)

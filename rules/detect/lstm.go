@@ -207,6 +207,7 @@ func (n *LSTM) Score(p Vector, share []float64) Verdict {
 		return v
 	}
 	v.Score = min(n.score(n.deviation(share)), maxScore)
+	v.Hold = v.Score
 	return v
 }
 
@@ -216,7 +217,7 @@ func (n *LSTM) score(deviation float64) float64 {
 
 // Learn takes p in, and now and then trains the network.
 func (n *LSTM) Learn(p Vector, weight float64) {
-	if n.points > 0 && p.T <= n.last {
+	if n.points > 0 && p.T <= n.last || weight <= 0 {
 		return
 	}
 	for i := range n.py { // of the first point nothing is predicted

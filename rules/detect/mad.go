@@ -86,12 +86,28 @@ func (m *MAD) Learn(p Point, weight float64) {
 	if !usable(p, m.n, m.last) {
 		return
 	}
+	if weight <= 0 {
+		m.wait(p.T)
+		return
+	}
 	m.n++
 	m.last = p.T
 	if weight < 0.5 || m.size >= madSlots/2 && p.T-m.kept < m.slot {
 		return
 	}
 	m.keep(p)
+}
+
+// wait lets time pass up to t without that a point gets older.
+func (m *MAD) wait(t int64) {
+	if m.n == 0 {
+		return
+	}
+	for i := range m.times {
+		m.times[i] += t - m.last
+	}
+	m.kept += t - m.last
+	m.last = t
 }
 
 func (m *MAD) keep(p Point) {

@@ -42,13 +42,20 @@ func (s State) String() string {
 // point is NaN. Lower and Upper are where the score would be 1.
 type Verdict struct {
 	Score, Expected, Lower, Upper float64
-	State                         State
+	// Hold is how far the newest values alone still are outside, on the scale of
+	// Score: what a model has gathered over a longer time is not in it. A model
+	// that does not tell the two apart says the same twice.
+	Hold float64
+	// Onset is filled by scorers: above 1 where something anomalous begins or
+	// grows by half, up to 1 at a beginning that was not enough, 0 otherwise.
+	Onset float64
+	State State
 }
 
 // unknown is the verdict of a model that cannot judge yet.
 func unknown(s State) Verdict {
 	nan := math.NaN()
-	return Verdict{Score: nan, Expected: nan, Lower: nan, Upper: nan, State: s}
+	return Verdict{Score: nan, Expected: nan, Lower: nan, Upper: nan, Hold: nan, Onset: nan, State: s}
 }
 
 // Model is one series' model. It is not safe for concurrent use.
@@ -57,8 +64,10 @@ type Model interface {
 	Name() string
 	// Score judges p as it stands after everything learned. It changes nothing.
 	Score(p Point) Verdict
-	// Learn takes p in with a weight from 0, not at all, to 1. Points that are
-	// NaN or not newer than the newest one are ignored.
+	// Learn takes p in with a weight from 0 to 1. Points that are NaN or not
+	// newer than the newest one are ignored. A weight of 0 tells of the time
+	// only: what the model says of later points stays as it was. While a series
+	// is anomalous its points come at that weight.
 	Learn(p Point, weight float64)
 	// State tells how far the model is.
 	State() State
@@ -106,5 +115,5 @@ func band(v, expected, halfWidth float64, s State) Verdict {
 	if math.IsNaN(score) || score > maxScore { // an infinite value or expectation
 		score = maxScore
 	}
-	return Verdict{Score: score, Expected: expected, Lower: expected - halfWidth, Upper: expected + halfWidth, State: s}
+	return Verdict{Score: score, Hold: score, Expected: expected, Lower: expected - halfWidth, Upper: expected + halfWidth, State: s}
 }

@@ -178,7 +178,7 @@ func TestALevelShiftIsCaughtAndTheTimeBeforeIsQuiet(t *testing.T) {
 }
 
 func TestANewLevelBecomesNormal(t *testing.T) {
-	s, rnd := NewScorer(kinds["zscore"](), ScorerConfig{}), rand.New(rand.NewSource(6))
+	s, rnd := NewScorer(kinds["zscore"](), ScorerConfig{Accept: 4 * time.Hour}), rand.New(rand.NewSource(6))
 	for i := range 600 {
 		s.Step(Point{int64(i) * 60_000, 10 + rnd.NormFloat64()})
 	}
@@ -253,7 +253,7 @@ func TestStateStaysSmall(t *testing.T) {
 func TestStationaryNoiseIsQuiet(t *testing.T) {
 	for _, name := range []string{"trend", "quantile", "changepoint", "prophet", "spectral", "count", "discord", "lstm", "mad", "seasonal"} {
 		t.Run(name, func(t *testing.T) {
-			loud, scored := 0, 0
+			began, loud, scored := beginnings{}, 0, 0
 			for seed := range int64(4) {
 				s, rnd := NewScorer(kinds[name](), ScorerConfig{}), rand.New(rand.NewSource(seed))
 				for i := range 6000 {
@@ -265,11 +265,12 @@ func TestStationaryNoiseIsQuiet(t *testing.T) {
 					if v.Score > 1 {
 						loud++
 					}
+					began.note(v)
 				}
 			}
-			t.Logf("%d of %d", loud, scored)
-			if scored < 18_000 || loud*500 > scored {
-				t.Errorf("%d of %d points score above 1", loud, scored)
+			t.Logf("%d times in %d, %d points", began.n, scored, loud)
+			if scored < 18_000 || began.n*500 > scored || loud > 40*began.n {
+				t.Errorf("the score passes 1 %d times in %d points, and stays there for %d", began.n, scored, loud)
 			}
 		})
 	}

@@ -93,6 +93,7 @@ func (m *Novelty) Step(t int64, members []Member, out []MemberVerdict) []MemberV
 		v := unknown(Learning)
 		if ready {
 			v.State, v.Score = Ready, m.fresh[h].score
+			v.Hold = v.Score
 		}
 		out = append(out, MemberVerdict{Key: p.Key, V: p.V, Verdict: v})
 	}

@@ -155,7 +155,7 @@ func (m *Presence) absent(t int64, out []MemberVerdict) []MemberVerdict {
 		s := m.members[key]
 		border := max(presenceUsual*max(s.usual, m.rhythm), presenceLongest*s.longest)
 		score := min(float64(t-s.last)/border, maxScore)
-		out = append(out, MemberVerdict{Key: key, V: 0, Verdict: Verdict{Score: score, Expected: 1, Lower: 0.5, Upper: 1.5, State: Ready}})
+		out = append(out, MemberVerdict{Key: key, V: 0, Verdict: Verdict{Score: score, Hold: score, Expected: 1, Lower: 0.5, Upper: 1.5, State: Ready}})
 	}
 	return out
 }

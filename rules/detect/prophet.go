@@ -249,6 +249,10 @@ func (m *Prophet) Learn(p Point, weight float64) {
 	if !usable(p, m.n, m.last) {
 		return
 	}
+	if weight <= 0 {
+		m.wait(p.T)
+		return
+	}
 	if m.n == 0 {
 		m.begin(p)
 		return
@@ -266,11 +270,18 @@ func (m *Prophet) Learn(p Point, weight float64) {
 		m.restart(p)
 		return
 	}
-	if weight > 0 {
-		m.update(p, dt, weight)
-	}
+	m.update(p, dt, weight)
 	m.rhythm += (min(ahead, 16*m.rhythm) - m.rhythm) / 16
 	m.fit = false
+}
+
+// wait lets time pass up to t: the filter predicts, and is not corrected.
+func (m *Prophet) wait(t int64) {
+	if m.n == 0 {
+		return
+	}
+	m.advance(float64(t-m.last)/m.unit, t)
+	m.last, m.fit = t, false
 }
 
 // restart begins anew at p.

@@ -104,7 +104,7 @@ func TestProphetFindsTrendAndSeasons(t *testing.T) {
 
 // The trend turns: within some days the new one is found.
 func TestProphetFollowsAChangeOfTrend(t *testing.T) {
-	s, rnd := NewScorer(must(NewProphet(ProphetConfig{Seasons: []time.Duration{24 * time.Hour}})), ScorerConfig{}), rand.New(rand.NewSource(73))
+	s, rnd := NewScorer(must(NewProphet(ProphetConfig{Seasons: []time.Duration{24 * time.Hour}})), ScorerConfig{Accept: time.Hour}), rand.New(rand.NewSource(73))
 	value := func(days float64) float64 {
 		return 100 + 10*math.Sin(2*math.Pi*days) + 20*max(0, days-10) - 150*math.Floor(days/25) + rnd.NormFloat64()
 	}

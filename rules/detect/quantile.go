@@ -151,6 +151,7 @@ func (m *Quantile) Score(p Point) Verdict {
 		v.Score = (p.V - q.median) / above
 	}
 	v.Score = min(v.Score, maxScore)
+	v.Hold = v.Score
 	return v
 }
 
@@ -159,14 +160,15 @@ func (m *Quantile) Learn(p Point, weight float64) {
 	if !usable(p, m.n, m.last) {
 		return
 	}
+	if !(weight > 0) {
+		m.wait(p.T)
+		return
+	}
 	if m.n == 0 {
 		m.first = p.T
 	}
 	m.n++
 	m.last = p.T
-	if !(weight > 0) {
-		return
-	}
 	if m.all.add(p, weight) {
 		m.edges = m.measure(&m.all)
 	}
@@ -177,6 +179,18 @@ func (m *Quantile) Learn(p Point, weight float64) {
 	if s.digest.add(p, weight) {
 		s.edges = m.measure(&s.digest)
 	}
+}
+
+// wait lets time pass up to t without that anything is forgotten.
+func (m *Quantile) wait(t int64) {
+	if m.n == 0 {
+		return
+	}
+	m.all.since += t - m.last
+	for i := range m.slots {
+		m.slots[i].digest.since += t - m.last
+	}
+	m.last = t
 }
 
 // measure reads the quantiles of a digest; those of an empty one are 0.

@@ -110,13 +110,18 @@ func (m *Ratio) ScoreOf(p Point, total float64) Verdict {
 	v.Lower, v.Upper = d.band(m.c.Tail)
 	if total >= m.c.MinTotal {
 		v.Score = min(math.Log(max(d.tail(p.V*total), ratioLeast))/math.Log(m.c.Tail), maxScore)
+		v.Hold = v.Score
 	}
 	return v
 }
 
 // LearnOf takes the ratio p of a total in.
 func (m *Ratio) LearnOf(p Point, total, weight float64) {
-	if !usable(p, m.n, m.last) || !(total > 0) || total > beyondUse || !(weight > 0) {
+	if !usable(p, m.n, m.last) || !(total > 0) || total > beyondUse {
+		return
+	}
+	if !(weight > 0) {
+		m.last = p.T
 		return
 	}
 	fade := 1.0
@@ -263,25 +268,35 @@ func scoreOf(m Model, p Point, total float64) Verdict {
 	switch m := m.(type) {
 	case *Ratio:
 		return m.ScoreOf(p, total)
+	case *leveled:
+		return m.scoreOf(p, total)
 	case *Combined:
 		return m.score(p, func(part Model) Verdict { return scoreOf(part, p, total) })
 	}
 	return m.Score(p)
 }
 
-// learnOf takes a ratio in. Models that do not weigh by the total themselves
-// learn it at the weight of its traffic.
-func learnOf(m Model, p Point, total, weight, traffic float64) {
+// learnOfAt has a model learn a ratio at the weight that is for its kind. Models
+// that do not weigh by the total themselves learn it at the weight of its traffic.
+func learnOfAt(m Model, p Point, total float64, w weights, traffic float64) {
 	switch m := m.(type) {
-	case *Ratio:
-		m.LearnOf(p, total, weight)
 	case *Combined:
 		for _, part := range m.models {
-			learnOf(part, p, total, weight, traffic)
+			learnOfAt(part, p, total, w, traffic)
 		}
+	case *leveled:
+		learnOfAt(m.Model, m.seen(p), total, w, traffic)
+	case *Ratio:
+		m.LearnOf(p, total, w.level)
 	default:
-		m.Learn(p, weight*traffic)
+		learnAt(m, p, weights{w.level * traffic, w.shape * traffic})
 	}
+}
+
+// Accept moves the mean; how much the ratio moves by itself stays.
+func (m *Ratio) Accept(shift float64) {
+	mean, _ := m.mean()
+	m.part = min(max(mean+shift, 0), 1) * m.total
 }
 
 const (

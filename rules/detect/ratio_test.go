@@ -68,16 +68,17 @@ func TestRatioOfManyIsNearTheSum(t *testing.T) {
 }
 
 // service feeds minutes of a service whose error ratio wobbles by itself.
-func service(s *Scorer, rnd *rand.Rand, from, points int, total, wobble float64) (anomalous int) {
+// It counts how often the score passes 1.
+func service(s *Scorer, rnd *rand.Rand, from, points int, total, wobble float64) int {
+	var anomalous beginnings
 	for i := range points {
 		n := total * (0.5 + rnd.Float64())
 		p := 0.02 * math.Exp(wobble*rnd.NormFloat64())
 		errs := math.Round(n*p + math.Sqrt(n*p*(1-p))*rnd.NormFloat64())
-		if _, v := s.StepRatio(int64(from+i)*60_000, max(errs, 0), math.Round(n)); v.Score > 1 {
-			anomalous++
-		}
+		_, v := s.StepRatio(int64(from+i)*60_000, max(errs, 0), math.Round(n))
+		anomalous.note(v)
 	}
-	return anomalous
+	return anomalous.n
 }
 
 func TestRatioWeighsByTraffic(t *testing.T) {
@@ -151,7 +152,7 @@ func TestOtherModelsLearnARatioByItsTraffic(t *testing.T) {
 		}
 		s.StepRatio(int64(i)*60_000, ratio*total, total)
 	}
-	z := s.Model().(*Combined).models[0]
+	z := bare(s.Model().(*Combined).models[0])
 	if mean := z.Score(Point{T: 601 * 60_000, V: 0.02}).Expected; mean > 0.05 {
 		t.Errorf("the mean is %v: single requests count as much as a thousand", mean)
 	}

@@ -23,6 +23,8 @@ type ScorerConfig struct {
 	// Excluded tells of times, in milliseconds, at which nothing is learned and
 	// the score is 0: holidays, maintenance. nil: none.
 	Excluded func(t int64) bool
+	// Accept is after how long a level that holds is what is expected. 0: 24h.
+	Accept time.Duration
 }
 
 // complete fills in what is not given.
@@ -32,7 +34,18 @@ func (c ScorerConfig) complete() ScorerConfig {
 			c.Width[i] = 1
 		}
 	}
+	if c.Accept <= 0 {
+		c.Accept = defaultAccept
+	}
 	return c
+}
+
+// part is how often a level is looked at, in milliseconds.
+func (c *ScorerConfig) part() int64 { return max(c.Accept.Milliseconds()/acceptParts, 1) }
+
+// outside tells of a value that the range does not allow.
+func (c *ScorerConfig) outside(value float64) bool {
+	return c.HasRange && (value < c.Range[0] || value > c.Range[1])
 }
 
 func (c *ScorerConfig) excluded(t int64) bool { return c.Excluded != nil && c.Excluded(t) }
@@ -40,7 +53,7 @@ func (c *ScorerConfig) excluded(t int64) bool { return c.Excluded != nil && c.Ex
 // excuse is what becomes of a verdict at an excluded time.
 func excuse(v Verdict) Verdict {
 	if !math.IsNaN(v.Score) {
-		v.Score = 0
+		v.Score, v.Hold, v.Onset = 0, 0, 0
 	}
 	if v.State == Ready {
 		v.State = Frozen
@@ -50,25 +63,29 @@ func excuse(v Verdict) Verdict {
 
 // Scorer is one series under one rule: a model and the rule's fields. Step is
 // the one way in which live rules, `chiron score`, tests and backtests run a
-// model, so damping of what is learned is written here, once.
+// model, so when something is anomalous, and what is learned then, is written
+// here, once (see episode).
 type Scorer struct {
-	model Model
-	ahead Model // forecasts where model cannot; nil: none
-	c     ScorerConfig
-	damping
+	model  Model
+	levels []*leveled // those in model
+	ahead  Model      // forecasts where model cannot; nil: none
+	c      ScorerConfig
+	episode
 	traffic float64 // mean total of a ratio
 }
 
 // NewScorer makes a scorer around m, which it owns from then on.
 func NewScorer(m Model, c ScorerConfig) *Scorer {
-	return &Scorer{model: m, c: c.complete()}
+	s := &Scorer{c: c.complete()}
+	s.model = level(m, &s.levels)
+	return s
 }
 
 // Name is the model's name.
 func (s *Scorer) Name() string { return s.model.Name() }
 
 // Model returns what the scorer runs.
-func (s *Scorer) Model() Model { return s.model }
+func (s *Scorer) Model() Model { return bare(s.model) }
 
 // State tells how far the model is, as Step would say it.
 func (s *Scorer) State() State {
@@ -85,10 +102,11 @@ func (s *Scorer) Step(p Point) Verdict {
 	if math.IsNaN(p.V) {
 		return unknown(s.State())
 	}
-	weight, v := s.settle(p.T, &s.c, s.c.judge(p.V, s.model.Score(p), p.T-s.first))
-	if weight > 0 {
-		s.model.Learn(p, weight)
-		s.learnAhead(p, weight)
+	newer := p.T > s.last
+	w, v := s.decide(p, func() Verdict { return s.model.Score(p) })
+	if newer {
+		learnAt(s.model, p, w)
+		s.learnAhead(p, w.shape)
 	}
 	return v
 }
@@ -101,17 +119,33 @@ func (s *Scorer) StepRatio(t int64, part, total float64) (ratio float64, v Verdi
 	if math.IsNaN(p.V) || !(total > 0 && total < beyondUse) {
 		return math.NaN(), unknown(s.State())
 	}
-	weight, v := s.settle(t, &s.c, s.c.judge(p.V, scoreOf(s.model, p, total), t-s.first))
-	if weight > 0 {
-		if s.traffic == 0 {
-			s.traffic = total
+	newer := t > s.last
+	w, v := s.decide(p, func() Verdict { return scoreOf(s.model, p, total) })
+	if newer {
+		if w.shape > 0 {
+			if s.traffic == 0 {
+				s.traffic = total
+			}
+			s.traffic += (total - s.traffic) / 256
 		}
-		s.traffic += (total - s.traffic) / 256
 		traffic := min(total/s.traffic, 1)
-		learnOf(s.model, p, total, weight, traffic)
-		s.learnAhead(p, weight*traffic)
+		learnOfAt(s.model, p, total, w, traffic)
+		s.learnAhead(p, w.shape*traffic)
 	}
 	return p.V, v
+}
+
+// decide judges p, of which score is the model's verdict.
+func (s *Scorer) decide(p Point, score func() Verdict) (weights, Verdict) {
+	judge := func() Verdict { return s.c.judge(p.V, score(), p.T-s.first) }
+	v := judge()
+	w, v, accepted := s.settle(p.T, &s.c, v, p.V-v.Expected, s.c.outside(p.V), s.levels)
+	if accepted { // the model says otherwise now
+		onset := v.Onset
+		v = s.show(judge())
+		v.Onset = onset
+	}
+	return w, v
 }
 
 func (s *Scorer) learnAhead(p Point, weight float64) {
@@ -123,7 +157,7 @@ func (s *Scorer) learnAhead(p Point, weight float64) {
 // judge applies the rule's fields to a model's verdict on value, the first
 // point of which was age milliseconds ago.
 func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
-	outside := c.HasRange && (value < c.Range[0] || value > c.Range[1])
+	outside := c.outside(value)
 	learning := v.State != Ready && v.State != Frozen || age < c.Warmup.Milliseconds()
 	if learning {
 		u := unknown(v.State)
@@ -132,6 +166,7 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 		}
 		if outside { // what cannot be right is wrong from the first point on
 			u.Score = c.beyond(value)
+			u.Hold = u.Score
 		}
 		return u
 	}
@@ -142,13 +177,12 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 		side = 0
 	}
 	v.Score /= c.Width[side]
+	v.Hold /= c.Width[side]
 	switch {
-	case c.Direction == Above && side == 0, c.Direction == Below && side == 1:
-		v.Score = 0
-	case math.Abs(deviation) < c.MinDev[side]:
-		v.Score = 0
-	case math.Abs(deviation) < c.MinRelDev[side]*math.Abs(v.Expected):
-		v.Score = 0
+	case c.Direction == Above && side == 0, c.Direction == Below && side == 1,
+		math.Abs(deviation) < c.MinDev[side],
+		math.Abs(deviation) < c.MinRelDev[side]*math.Abs(v.Expected):
+		v.Score, v.Hold = 0, 0
 	}
 	v.Lower = min(v.Lower, v.Expected-c.MinDev[0], v.Expected-c.MinRelDev[0]*math.Abs(v.Expected))
 	v.Upper = max(v.Upper, v.Expected+c.MinDev[1], v.Expected+c.MinRelDev[1]*math.Abs(v.Expected))
@@ -156,10 +190,10 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 		lo, hi := c.Range[0], c.Range[1]
 		v.Expected, v.Lower, v.Upper = min(max(v.Expected, lo), hi), min(max(v.Lower, lo), hi), min(max(v.Upper, lo), hi)
 		if outside {
-			v.Score = max(v.Score, c.beyond(value))
+			v.Score, v.Hold = max(v.Score, c.beyond(value)), max(v.Hold, c.beyond(value))
 		}
 	}
-	v.Score = min(v.Score, maxScore)
+	v.Score, v.Hold = min(v.Score, maxScore), min(v.Hold, maxScore)
 	return v
 }
 
@@ -187,7 +221,7 @@ func (s *Scorer) reserve() {
 	reserve(s.ahead)
 }
 
-const scorerVersion = 3
+const scorerVersion = 4
 
 // AppendBinary appends the state of the scorer and its model.
 func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {

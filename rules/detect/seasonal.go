@@ -42,6 +42,7 @@ type Seasonal struct {
 	scale        float64 // mean absolute remainder, robust
 	n            int64
 	first, last  int64
+	learned      int64   // milliseconds of the newest point that moved the level
 	dt           float64 // mean milliseconds between points
 }
 
@@ -119,10 +120,10 @@ func (m *Seasonal) expect(t int64) float64 {
 	return v
 }
 
-// drift is what the trend adds since the newest point; not beyond a season,
+// drift is what the trend adds since the newest point that was learned; not beyond a season,
 // for a trend says little about a far future.
 func (m *Seasonal) drift(t int64) float64 {
-	return m.slope * float64(min(max(t-m.last, 0), m.profiles[0].period))
+	return m.slope * float64(min(max(t-m.learned, 0), m.profiles[0].period))
 }
 
 // phase is where t stands in a season, from 0 to below 1, in civil time for
@@ -194,8 +195,12 @@ func (m *Seasonal) Learn(p Point, weight float64) {
 	if !usable(p, m.n, m.last) {
 		return
 	}
+	if weight <= 0 {
+		m.last = p.T
+		return
+	}
 	if m.n == 0 {
-		m.first, m.last, m.level, m.n = p.T, p.T, p.V, 1
+		m.first, m.last, m.learned, m.level, m.n = p.T, p.T, p.T, p.V, 1
 		return
 	}
 	dt := float64(p.T - m.last)
@@ -228,16 +233,17 @@ func (m *Seasonal) Learn(p Point, weight float64) {
 	rate := max(1-math.Exp(-dt*weight/period), weight/float64(min(m.n, 1<<20)+1))
 	m.scale += (math.Abs(remainder) - m.scale) * rate
 	m.n++
-	m.last = p.T
+	m.last, m.learned = p.T, p.T
 }
 
 // AppendBinary appends the state.
 func (m *Seasonal) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idSeasonal, 2)
+	w := newWriter(b, idSeasonal, 3)
 	w.floats([]float64{m.level, m.slope, m.scale, m.dt})
 	w.int(m.n)
 	w.int(m.first)
 	w.int(m.last)
+	w.int(m.learned)
 	for i := range m.profiles {
 		w.float32s(m.profiles[i].value)
 		w.counts(m.profiles[i].seen)
@@ -247,12 +253,12 @@ func (m *Seasonal) AppendBinary(b []byte) ([]byte, error) {
 
 // UnmarshalBinary restores the state.
 func (m *Seasonal) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idSeasonal, 2)
+	r := newReader(b, idSeasonal, 3)
 	var f [4]float64
 	r.floats(f[:])
 	m.level, m.slope, m.scale, m.dt = f[0], f[1], f[2], f[3]
-	m.n, m.first, m.last = r.count(), r.int(), r.int()
-	if !(m.scale >= 0 && m.dt >= 0) || m.first > m.last {
+	m.n, m.first, m.last, m.learned = r.count(), r.int(), r.int(), r.int()
+	if !(m.scale >= 0 && m.dt >= 0) || m.first > m.last || m.learned > m.last {
 		r.fail("a scale or times that cannot be")
 	}
 	for i := range m.profiles {

@@ -213,17 +213,18 @@ func (m *Spectral) Score(p Point) Verdict {
 	}
 	v.Expected = m.before
 	if math.Abs(p.V) >= beyondUse {
-		v.Score = maxScore
+		v.Score, v.Hold = maxScore, maxScore
 		return v
 	}
 	v.Score = min(max(m.rare.score(m.deviation(m.jump(p))), 0), maxScore)
+	v.Hold = v.Score
 	return v
 }
 
 // Learn moves the window on. What the window holds is what was there: the point
 // after a jump must not seem to jump again. Only the usual jump is damped.
 func (m *Spectral) Learn(p Point, weight float64) {
-	if !usable(p, m.n, m.last) {
+	if !usable(p, m.n, m.last) || weight <= 0 {
 		return
 	}
 	if m.used == m.size {

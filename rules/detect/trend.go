@@ -136,10 +136,10 @@ func (m *Trend) Slope() float64 {
 
 // Learn adds the point to its span.
 func (m *Trend) Learn(p Point, weight float64) {
-	if !usable(p, m.n, m.last) {
+	if !usable(p, m.n, m.last) || weight <= 0 {
 		return
 	}
-	if m.drawn && weight > 0 {
+	if m.drawn {
 		e := p.V - m.line.at(p.T)
 		if width := m.width(p.T); width > 0 && m.State() == Ready {
 			m.tail.learn(math.Abs(e)/width, weight)

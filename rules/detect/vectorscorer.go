@@ -5,14 +5,17 @@ import "math"
 // VectorScorer is one entity of several inputs under one rule, as a Scorer is
 // one series: of the rule's fields, width and warm-up apply.
 type VectorScorer struct {
-	model VectorModel
-	c     ScorerConfig
-	damping
+	model  VectorModel
+	levels []*leveled // those in model
+	c      ScorerConfig
+	episode
 }
 
 // NewVectorScorer makes a scorer around m, which it owns from then on.
 func NewVectorScorer(m VectorModel, c ScorerConfig) *VectorScorer {
-	return &VectorScorer{model: m, c: c.complete()}
+	s := &VectorScorer{model: m, c: c.complete()}
+	levelVector(m, &s.levels)
+	return s
 }
 
 // Name is the model's name.
@@ -31,14 +34,15 @@ func (s *VectorScorer) State() State {
 // is scored and not learned.
 func (s *VectorScorer) Step(p Vector, share []float64) Verdict {
 	s.begin(p.T)
-	v := s.model.Score(p, share)
-	if learning := v.State < Ready || p.T-s.first < s.c.Warmup.Milliseconds(); learning {
-		v = unknown(min(v.State, Learning))
+	newer := p.T > s.last
+	w, v, accepted := s.settle(p.T, &s.c, s.judge(p, share), math.NaN(), false, s.levels)
+	if accepted { // the model says otherwise now
+		onset := v.Onset
+		v = s.show(s.judge(p, share))
+		v.Onset = onset
 	}
-	v.Score /= s.c.Width[1]
-	weight, v := s.settle(p.T, &s.c, v)
-	if weight > 0 {
-		s.model.Learn(p, weight)
+	if newer {
+		learnVectorAt(s.model, p, w)
 	}
 	if math.IsNaN(v.Score) {
 		for i := range share {
@@ -48,11 +52,22 @@ func (s *VectorScorer) Step(p Vector, share []float64) Verdict {
 	return v
 }
 
+// judge applies the rule's fields to the model's verdict.
+func (s *VectorScorer) judge(p Vector, share []float64) Verdict {
+	v := s.model.Score(p, share)
+	if learning := v.State < Ready || p.T-s.first < s.c.Warmup.Milliseconds(); learning {
+		v = unknown(min(v.State, Learning))
+	}
+	v.Score /= s.c.Width[1]
+	v.Hold /= s.c.Width[1]
+	return v
+}
+
 func (s *VectorScorer) reserve() { reserve(s.model) }
 
 const (
 	idVectorScorer      byte = 57
-	vectorScorerVersion byte = 2
+	vectorScorerVersion byte = 3
 )
 
 // AppendBinary appends the state of the scorer and its model.

@@ -84,6 +84,10 @@ func (m *ZScore) Learn(p Point, weight float64) {
 	if !usable(p, m.n, m.last) {
 		return
 	}
+	if weight <= 0 {
+		m.last = p.T
+		return
+	}
 	dt := 0.0
 	if m.n > 0 {
 		dt = float64(p.T - m.last)

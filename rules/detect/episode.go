@@ -1,0 +1,302 @@
+package detect
+
+import (
+	"math"
+	"time"
+)
+
+// What the state anomalous is made of. A length that is given in evaluations
+// and in milliseconds is the longer one of the two.
+const (
+	// anomalousScore is the least score while a series is anomalous.
+	anomalousScore = 1.05
+	// lowerBorder is what the newest values must stay below for the state to
+	// end, calmEvaluations and calmTime how long they must.
+	lowerBorder     = 0.5
+	calmEvaluations = 2
+	calmTime        = 150_000
+	// meanEvaluations and meanTime are the time constant of the mean of the
+	// newest values. Below lowerBorder it ends the state, too: the noise of
+	// usual values passes lowerBorder again and again. Each of them counts 1 at
+	// most, so that the mean is below within ten minutes, or ten evaluations.
+	meanEvaluations = 5
+	meanTime        = 300_000
+	// onsetGrowth is by how much a deviation must exceed the greatest so far to
+	// be a new onset, onsetValues how many evaluations it is the mean of.
+	onsetGrowth = 1.5
+	onsetValues = 3
+	// recentEvaluations is the time constant with which a maximum of the
+	// evidence is forgotten.
+	recentEvaluations = 10
+)
+
+// What holds for so long is accepted.
+const (
+	defaultAccept = 24 * time.Hour
+	// acceptParts is the parts of that time over which the level is looked at.
+	acceptParts = 8
+	// acceptMost is how many times that time a level that still grows is
+	// reported.
+	acceptMost = 30
+)
+
+// weights are those at which a point is learned: level of models that expect
+// one, shape of those that do not (see follower).
+type weights struct{ level, shape float64 }
+
+// episode keeps the state anomalous of one series: it is what the rest of the
+// detector has judged, after combinations and the rule's fields, that begins
+// and ends it. So every model behaves alike.
+//
+//	         evidence passes 1
+//	usual ----------------------> anomalous      score: at least anomalousScore
+//	  ^                             |            levels: nothing is learned
+//	  '-----------------------------'
+//	   the newest values are calm, the level has
+//	   been accepted, or the time is excluded
+type episode struct {
+	damping
+	on    bool
+	spent bool // the evidence was above 1 at the evaluation before
+
+	began          int64 // milliseconds; valid when on
+	calm, calmFrom int64 // evaluations below lowerBorder on end, and time of the first
+	mean           float64
+	slot           int64 // part of the time to accept that is under way
+	// unsure is until when models may be wrong about what is usual, in
+	// milliseconds: after a level was accepted they were told of, but not how
+	// wide it is, and after a gap. What begins before is learned at a small
+	// weight that grows, even by models that expect a level. So is what lasts
+	// longer than all that was known before it began.
+	unsure int64
+	learns bool // what is under way is learned so
+
+	recent   float64              // maximum of the evidence, fading
+	newest   [onsetValues]float64 // deviations since began
+	values   int64
+	greatest float64 // mean of such
+	below    bool    // side of the newest that was outside
+}
+
+// settle decides what becomes of a judged verdict on a point at t, and at what
+// weights it is learned. deviation is that of the value from what is expected;
+// NaN of a model that expects nothing. levels are the parts that expect one. It
+// tells whether one was accepted, which changes what the model says.
+func (e *episode) settle(t int64, c *ScorerConfig, v Verdict, deviation float64, outside bool, levels []*leveled) (w weights, out Verdict, accepted bool) {
+	newer := t > e.last
+	switch {
+	case c.excluded(t):
+		if newer {
+			e.pass(t)
+			e.end(levels)
+			e.spent, e.recent = false, 0
+		}
+		return weights{}, excuse(v), false
+	case e.adopted: // the point before was another one's, so a change since then says nothing
+		if newer {
+			e.adopted = false
+			e.pass(t)
+			w = weights{dampedWeight, dampedWeight}
+		}
+		return w, unknown(Learning), false
+	case !newer:
+		v.Onset = v.Score - v.Score // 0, or NaN
+		return weights{}, e.show(v), false
+	}
+	if math.IsNaN(deviation) {
+		deviation = v.Score
+	}
+	deviation = min(max(deviation, -beyondUse), beyondUse)
+	if gap := t - e.last; e.rhythm > 0 && float64(gap) > longestGap*e.rhythm {
+		e.unsure = max(e.unsure, t+min(gap, c.part()))
+	}
+	dt, evidence, onset := e.pass(t), v.Score, false
+	switch {
+	case e.on && e.over(t, dt, v.Hold):
+		e.end(levels)
+	case e.on && math.IsNaN(deviation): // the model is learning again
+	case e.on:
+		onset = e.grows(deviation, v.Hold)
+	case evidence > 1 && (!e.spent || v.Hold > 1):
+		e.start(t, c, deviation)
+		onset = true
+	}
+	if e.on {
+		e.learns = e.learns || t-e.began > e.began-e.first
+		accepted = e.accepts(t, dt, c, outside, levels)
+	}
+	e.spent = evidence > 1
+	v = e.show(v)
+	v.Onset = e.onset(v.Score, evidence, onset && e.on)
+	w.shape = e.damp(dt, e.on)
+	switch {
+	case !e.on:
+		w.level = 1
+	case e.learns:
+		w.level = w.shape
+	}
+	return w, v, accepted
+}
+
+// start begins the state.
+func (e *episode) start(t int64, c *ScorerConfig, deviation float64) {
+	e.on, e.began, e.slot = true, t, 0
+	e.calm, e.mean = 0, 1
+	e.learns = t < e.unsure
+	e.newest, e.values, e.greatest = [onsetValues]float64{}, 0, 0
+	e.below = deviation < 0
+	e.greatest = e.smooth(deviation)
+}
+
+// end ends the state.
+func (e *episode) end(levels []*leveled) {
+	e.on = false
+	for _, l := range levels {
+		l.held = held{}
+	}
+}
+
+// over takes in how far the newest values are outside, and tells whether they
+// are back. A model that cannot tell has nothing to keep the state for.
+func (e *episode) over(t int64, dt, hold float64) bool {
+	if math.IsNaN(hold) {
+		hold = 0
+	}
+	e.mean += (min(hold, 1) - e.mean) * -math.Expm1(-dt/max(meanTime, meanEvaluations*e.rhythm))
+	if hold >= lowerBorder {
+		e.calm = 0
+		return false
+	}
+	if e.calm == 0 {
+		e.calmFrom = t
+	}
+	e.calm++
+	return e.calm >= calmEvaluations && (t-e.calmFrom >= calmTime || e.mean < lowerBorder)
+}
+
+// smooth is the mean of the newest deviations, with this one.
+func (e *episode) smooth(deviation float64) float64 {
+	e.newest[e.values%onsetValues] = deviation
+	e.values++
+	sum := 0.0
+	for _, d := range e.newest {
+		sum += d
+	}
+	return math.Abs(sum) / float64(min(e.values, onsetValues))
+}
+
+// grows takes a deviation in and tells whether it is an onset of its own.
+func (e *episode) grows(deviation, hold float64) bool {
+	m := e.smooth(deviation)
+	onset := m > onsetGrowth*e.greatest
+	e.greatest = max(e.greatest, m)
+	if below := deviation < 0; hold > 1 && below != e.below {
+		e.below = below
+		return true
+	}
+	return onset
+}
+
+// show is the verdict in the present state.
+func (e *episode) show(v Verdict) Verdict {
+	switch {
+	case math.IsNaN(v.Score):
+	case e.on:
+		v.Score = max(v.Score, anomalousScore)
+	default:
+		v.Score = min(v.Score, 1)
+	}
+	return v
+}
+
+// onset is that of a score which is shown for the evidence; now tells that
+// something begins.
+func (e *episode) onset(score, evidence float64, now bool) (onset float64) {
+	if math.IsNaN(score) {
+		return score
+	}
+	e.recent *= recentFade
+	if now || !e.on && evidence > e.recent {
+		onset = score
+	}
+	e.recent = max(e.recent, evidence)
+	return onset
+}
+
+var recentFade = math.Exp(-1.0 / recentEvaluations)
+
+// accepts has the levels note where they are, and tells whether what has held
+// was accepted. What lies outside the range is not, for nothing makes it right.
+func (e *episode) accepts(t int64, dt float64, c *ScorerConfig, outside bool, levels []*leveled) bool {
+	part := c.part()
+	slot := max((t-e.began)/part, 0)
+	ended := slot != e.slot
+	e.slot = slot
+	usable, grown := false, false
+	for _, l := range levels {
+		if ended {
+			l.held.close()
+		}
+		l.note(t)
+		if dt >= float64(part) {
+			l.held.close()
+		}
+		usable = usable || l.held.n > 0
+		grown = grown || l.grown()
+	}
+	age := t - e.began
+	switch {
+	case !ended || !usable || outside, age < c.Accept.Milliseconds(), grown && age/acceptMost < c.Accept.Milliseconds():
+		return false
+	}
+	for _, l := range levels {
+		l.accept()
+	}
+	e.end(levels)
+	e.unsure = t + part
+	return true
+}
+
+// adopt makes what was learned by another one, and read, the start of its own.
+func (e *episode) adopt() {
+	*e = episode{damping: e.damping}
+	e.strange, e.damping.adopted = 0, true
+}
+
+// learned is for how many milliseconds a calm one has learned; 0 while
+// something is anomalous or all is another one's.
+func (e *episode) learned() int64 {
+	if !e.seen || e.on || e.strange > 0 || e.adopted {
+		return 0
+	}
+	return e.last - e.first
+}
+
+func (e *episode) write(w *writer) {
+	e.damping.write(w)
+	for _, b := range []bool{e.on, e.spent, e.learns, e.below} {
+		w.bool(b)
+	}
+	for _, n := range []int64{e.began, e.calm, e.calmFrom, e.slot, e.unsure, e.values} {
+		w.int(n)
+	}
+	w.floats([]float64{e.mean, e.recent, e.greatest})
+	w.floats(e.newest[:])
+}
+
+func (e *episode) read(r *reader) {
+	e.damping.read(r)
+	for _, b := range []*bool{&e.on, &e.spent, &e.learns, &e.below} {
+		*b = r.bool()
+	}
+	for _, n := range []*int64{&e.began, &e.calm, &e.calmFrom, &e.slot, &e.unsure, &e.values} {
+		*n = r.int()
+	}
+	var f [3]float64
+	r.floats(f[:])
+	e.mean, e.recent, e.greatest = f[0], f[1], f[2]
+	r.floats(e.newest[:])
+	if e.calm < 0 || e.slot < 0 || e.values < 0 {
+		r.fail("a count that cannot be")
+	}
+}

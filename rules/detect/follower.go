@@ -1,0 +1,63 @@
+package detect
+
+// follower is a model that expects no level which could be accepted: it judges
+// shapes, changes, pairs of values or members, or where a line goes. While
+// something is anomalous it goes on learning, at a small weight that grows (see
+// damping), and so gets used to what lasts. All other models learn nothing then.
+type follower interface{ follows() }
+
+// These judge the shape of the newest values, or what changes.
+func (*Spectral) follows()    {}
+func (*Changepoint) follows() {}
+func (*Discord) follows()     {}
+func (LSTMAlone) follows()    {}
+func (*LSTM) follows()        {}
+
+// These judge which values come together; no one number is expected.
+func (*Alone) follows()   {}
+func (*IForest) follows() {}
+func (*Joint) follows()   {}
+
+// Trend expects a line. A level less an offset is no line, and a forecast that
+// did not follow would be wrong for as long as something leaks.
+func (*Trend) follows() {}
+
+// Auto has senses of its own for what lasts.
+func (*Auto) follows() {}
+
+// These judge who is there. What they know of a member they learn in one step
+// for all.
+func (*Presence) follows() {}
+func (*Novelty) follows()  {}
+
+// learnAt has a model learn p at the weight that is for its kind.
+func learnAt(m Model, p Point, w weights) {
+	switch m := m.(type) {
+	case *Combined:
+		for _, part := range m.models {
+			learnAt(part, p, w)
+		}
+	case follower:
+		m.(Model).Learn(p, w.shape)
+	default:
+		m.Learn(p, w.level)
+	}
+}
+
+// learnVectorAt is learnAt of a model of several inputs.
+func learnVectorAt(m VectorModel, p Vector, w weights) {
+	switch m := m.(type) {
+	case *CombinedVector:
+		for _, part := range m.models {
+			learnVectorAt(part, p, w)
+		}
+	case *Each:
+		for i, part := range m.models {
+			learnAt(part, Point{T: p.T, V: p.V[i]}, w)
+		}
+	case follower:
+		m.(VectorModel).Learn(p, w.shape)
+	default:
+		m.Learn(p, w.level)
+	}
+}
