@@ -67,7 +67,7 @@ func (c *Columns) Step(t int64, values []float64) (detect.Verdict, error) {
 		return detect.Verdict{}, err
 	}
 	nan := math.NaN()
-	worst := detect.Verdict{Score: nan, Expected: nan, Lower: nan, Upper: nan}
+	worst := detect.Verdict{Score: nan, Expected: nan, Lower: nan, Upper: nan, Hold: nan, Onset: nan}
 	for i, v := range out.Verdicts {
 		if i == 0 || math.IsNaN(worst.Score) || v.Score > worst.Score {
 			worst = v.Verdict

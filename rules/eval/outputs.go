@@ -34,6 +34,8 @@ func (r *Rule) outputs(s *Series, actual float64, v detect.Verdict) {
 	for i, metric := range r.metrics {
 		value := v.Score
 		switch metric {
+		case lang.MetricOnset:
+			value = v.Onset
 		case lang.MetricActual:
 			value = actual
 		case lang.MetricExpected:

@@ -46,20 +46,20 @@ func TestWhatARuleWrites(t *testing.T) {
 		}
 	}
 	v := []Sample{sample(3, "__name__", "m", "x", "1")}
-	band := []string{"anomaly_score", "anomaly_actual", "anomaly_expected", "anomaly_lower", "anomaly_upper"}
+	band := []string{"anomaly_score", "anomaly_onset", "anomaly_actual", "anomaly_expected", "anomaly_lower", "anomaly_upper"}
 	plus := func(more ...string) []string { return append(slices.Clone(band), more...) }
 	info := func(model string) string { return "anomaly_model_info anomaly_model=" + model }
 	one := Frame{Vectors: [][]Sample{v}}
 
-	f([]string{"expr: m", "model: zscore", "output: [score]"}, one, "anomaly_score", info("zscore"))
+	f([]string{"expr: m", "model: zscore", "output: [score]"}, one, "anomaly_score", "anomaly_onset", info("zscore"))
 	f([]string{"expr: m", "model: zscore"}, one, plus(info("zscore"))...)
 	f([]string{"expr: m", "model: zscore", "output: [all]"}, one, plus("anomaly_model_state", info("zscore"))...)
 	f([]string{"expr: m", "model: presence"}, one, plus(info("presence"))...)
 	f([]string{"ratio: {errors: m, total: n}", "model: ratio"}, Frame{Vectors: [][]Sample{v, v}}, plus(info("ratio"))...)
 	f([]string{"inputs: {a: m, b: n}", "join: [x]", "model: zscore(window=10m)", "output: [score]"}, Frame{Vectors: [][]Sample{v, v}},
-		"anomaly_score", info("zscore"), "anomaly_contribution input=a", "anomaly_contribution input=b")
+		"anomaly_score", "anomaly_onset", info("zscore"), "anomaly_contribution input=a", "anomaly_contribution input=b")
 	f([]string{"inputs: {a: m, b: n}", "join: [x]", "model: zscore(window=10m)", "output: [score]", "explain: 1"}, Frame{Vectors: [][]Sample{v, v}},
-		"anomaly_score", info("zscore"), "anomaly_contribution input=a")
+		"anomaly_score", "anomaly_onset", info("zscore"), "anomaly_contribution input=a")
 	ahead := []string{
 		"anomaly_forecast horizon=1h bound=mid", "anomaly_forecast horizon=1h bound=lower", "anomaly_forecast horizon=1h bound=upper",
 		"anomaly_forecast horizon=1d bound=mid", "anomaly_forecast horizon=1d bound=lower", "anomaly_forecast horizon=1d bound=upper",

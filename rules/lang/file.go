@@ -57,7 +57,7 @@ func (d Direction) String() string { return [...]string{"both", "above", "below"
 type Output uint8
 
 const (
-	// OutputScore is anomaly_score.
+	// OutputScore is anomaly_score and anomaly_onset.
 	OutputScore Output = 1 << iota
 	// OutputBand is anomaly_actual, anomaly_expected, anomaly_lower and anomaly_upper.
 	OutputBand
@@ -125,6 +125,7 @@ const (
 // Names of the output series.
 const (
 	MetricScore    = "anomaly_score"
+	MetricOnset    = "anomaly_onset"
 	MetricActual   = "anomaly_actual"
 	MetricExpected = "anomaly_expected"
 	MetricLower    = "anomaly_lower"
@@ -141,7 +142,7 @@ const (
 func (o Output) Metrics() []string {
 	var out []string
 	if o&OutputScore != 0 {
-		out = append(out, MetricScore)
+		out = append(out, MetricScore, MetricOnset)
 	}
 	if o&OutputBand != 0 {
 		out = append(out, MetricActual, MetricExpected, MetricLower, MetricUpper)

@@ -14,7 +14,7 @@ import (
 
 // outputs are the metrics of anomaly rules, and what makes a rule write them.
 var outputs = map[string]string{
-	MetricScore: "output without score", MetricState: "only output: [all] has it",
+	MetricScore: "output without score", MetricOnset: "output without score", MetricState: "only output: [all] has it",
 	MetricActual: "", MetricExpected: "", MetricLower: "", MetricUpper: "", // whyNoBand
 	MetricForecast: "the rule has no forecast", MetricTimeToLimit: "the rule has no forecast with a limit",
 	MetricContribution: "the rule has no inputs to explain",
