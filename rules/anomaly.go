@@ -79,8 +79,8 @@ func (a *anomalyRule) Query() parser.Expr { return a.spec.Expr }
 func (a *anomalyRule) String() string { return a.text }
 
 func ruleText(s *lang.Anomaly) string {
-	text := fmt.Sprintf("anomaly: %s expr: %s model: %s direction: %s min_dev: %v min_rel_dev: %v range: %v width: %v warmup: %v output: %v limit: %d labels: %v",
-		s.Name, s.Expr, s.Model, s.Direction, s.MinDev, s.MinRelDev, s.Range, s.Width, s.Warmup, s.Output.Metrics(), s.Limit, labels.FromMap(s.Labels))
+	text := fmt.Sprintf("anomaly: %s expr: %s model: %s direction: %s min_dev: %v min_rel_dev: %v range: %v width: %v warmup: %v accept: %v output: %v limit: %d labels: %v",
+		s.Name, s.Expr, s.Model, s.Direction, s.MinDev, s.MinRelDev, s.Range, s.Width, s.Warmup, s.Accept, s.Output.Metrics(), s.Limit, labels.FromMap(s.Labels))
 	if s.Inputs != nil {
 		text += fmt.Sprintf(" inputs: %q join: %q explain: %d", s.Inputs, s.Join, s.Explain)
 	}

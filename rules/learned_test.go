@@ -90,6 +90,7 @@ func TestWhatIsLearnedStaysWhenARuleChanges(t *testing.T) {
 	f("width", true, "        warmup", "        width: 2\n        warmup")
 	f("range", true, "        warmup", "        range: [0, 1000]\n        warmup")
 	f("exclude", true, "        warmup", "        exclude: [{from: 2031-01-01T00:00:00Z, to: 2031-01-02T00:00:00Z}]\n        warmup")
+	f("accept", true, "        warmup", "        accept: 2h\n        warmup")
 	f("warmup", true, "warmup: 10m", "warmup: 11m")
 	f("cohort", true, "        warmup", "        cohort: [job]\n        warmup")
 	f("forecast", true, "        warmup", "        forecast: {horizons: [1h]}\n        warmup")

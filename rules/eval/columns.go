@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -16,6 +17,7 @@ import (
 // together, its members.
 type Columns struct {
 	rule  *Rule
+	spec  *lang.Anomaly
 	frame Frame
 	at    []*Sample // where each column stands in the frame
 }
@@ -27,8 +29,9 @@ func NewColumns(model lang.ModelExpr, direction lang.Direction, n int) (*Columns
 	spec := &lang.Anomaly{
 		Name: "columns", Model: model, Direction: direction, Limit: max(n, 1),
 		Range: [2]float64{math.Inf(-1), math.Inf(1)}, Width: [2]float64{1, 1},
+		Accept: lang.DefaultAccept,
 	}
-	c := &Columns{}
+	c := &Columns{spec: spec}
 	for i := range n {
 		ls := labels.EmptyLabels()
 		if members {
@@ -51,6 +54,14 @@ func NewColumns(model lang.ModelExpr, direction lang.Direction, n int) (*Columns
 	var err error
 	c.rule, err = New(spec)
 	return c, err
+}
+
+// Accept sets after how long a level that holds is what is expected. Everything
+// learned is forgotten: it comes before the first Step.
+func (c *Columns) Accept(after time.Duration) (err error) {
+	c.spec.Accept = after
+	c.rule, err = New(c.spec)
+	return err
 }
 
 // Step scores the line of time t, milliseconds, and learns it. Of members the

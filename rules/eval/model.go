@@ -111,7 +111,7 @@ func buildCall(c lang.Call) (detect.Model, error) {
 func scorerConfig(a *lang.Anomaly) detect.ScorerConfig {
 	c := detect.ScorerConfig{
 		Direction: map[lang.Direction]detect.Direction{lang.Both: detect.Both, lang.Above: detect.Above, lang.Below: detect.Below}[a.Direction],
-		MinDev:    a.MinDev, MinRelDev: a.MinRelDev, Range: a.Range, Width: a.Width, Warmup: a.Warmup,
+		MinDev:    a.MinDev, MinRelDev: a.MinRelDev, Range: a.Range, Width: a.Width, Warmup: a.Warmup, Accept: a.Accept,
 		HasRange: !math.IsInf(a.Range[0], -1) || !math.IsInf(a.Range[1], 1),
 	}
 	if len(a.Exclude) > 0 {

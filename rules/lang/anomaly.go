@@ -23,7 +23,7 @@ var aliases = map[string]string{
 func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 	a := &Anomaly{
 		Range: [2]float64{math.Inf(-1), math.Inf(1)}, Width: [2]float64{1, 1}, Output: OutputDefault,
-		Model: Call{Name: "auto", Args: Args{}}, Pos: pos(n), Limit: DefaultLimit,
+		Model: Call{Name: "auto", Args: Args{}}, Pos: pos(n), Limit: DefaultLimit, Accept: DefaultAccept,
 	}
 	if g.Limit > 0 {
 		a.Limit = g.Limit
@@ -41,6 +41,7 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 		"range":       func(_, v *yaml.Node) { a.Range = l.dataRange(v, "range") },
 		"width":       func(_, v *yaml.Node) { a.Width = l.widths(v, "width") },
 		"warmup":      func(_, v *yaml.Node) { a.Warmup = l.doc.Duration(v, "warmup") },
+		"accept":      func(_, v *yaml.Node) { a.Accept = l.accept(v) },
 		"output":      func(_, v *yaml.Node) { a.Output = l.output(v) },
 		"limit":       func(_, v *yaml.Node) { a.Limit = l.limit(v) },
 		"labels":      func(_, v *yaml.Node) { labels = v; own = l.stringMap(v, "labels") },

@@ -70,6 +70,9 @@ const (
 	OutputDefault = OutputScore | OutputBand
 )
 
+// DefaultAccept is after how long a rule that does not say accepts a level.
+const DefaultAccept = day
+
 // DefaultLimit is the most series an anomaly rule models when neither it nor
 // its group sets a limit.
 const DefaultLimit = 10000
@@ -90,6 +93,7 @@ type Anomaly struct {
 	Range     [2]float64        // outside it the score is above 1; [-Inf, +Inf] when not given
 	Width     [2]float64        // below, above: scale the band around the expectation
 	Warmup    time.Duration     // no score before this much history; 0: the model's own
+	Accept    time.Duration     // after how long a level that holds is what is expected
 	Output    Output            // series to write
 	Limit     int               // most series to model
 	Labels    map[string]string // labels of the group and the rule, added to the output series

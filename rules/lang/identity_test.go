@@ -191,7 +191,7 @@ func TestLearnedKey(t *testing.T) {
 	equal(series, `model: "zscore(threshold=4, window=60m)", expr: "rate(x[5m])", anomaly: A`)
 	for _, more := range []string{
 		"labels: {a: b}", "output: [all]", "limit: 7", "direction: above", "min_dev: 1", "min_rel_dev: 10%", "range: [0, 1]", "width: 2",
-		"warmup: 1h", "cohort: [job]", "exclude: [{from: '2026-01-01T00:00:00Z', to: '2026-01-02T00:00:00Z'}]", "forecast: {horizons: [1h]}", "alert: {when: '> 1'}",
+		"warmup: 1h", "accept: 2h", "cohort: [job]", "exclude: [{from: '2026-01-01T00:00:00Z', to: '2026-01-02T00:00:00Z'}]", "forecast: {horizons: [1h]}", "alert: {when: '> 1'}",
 	} {
 		equal(series, series+", "+more)
 	}

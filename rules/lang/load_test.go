@@ -41,8 +41,8 @@ func describe(f *File) string {
 		for _, r := range g.Expand() {
 			fmt.Fprintf(&b, "  %d:%d ", r.Pos.Line, r.Pos.Column)
 			if a := r.Anomaly; a != nil {
-				fmt.Fprintf(&b, "anomaly %s: %s\n    model %s\n    direction=%s min_dev=%v min_rel_dev=%v range=%v width=%v warmup=%v limit=%d labels=%v\n    output=%v\n",
-					a.Name, a.Expr, a.Model, a.Direction, a.MinDev, a.MinRelDev, a.Range, a.Width, a.Warmup, a.Limit, a.Labels, a.Output.Metrics())
+				fmt.Fprintf(&b, "anomaly %s: %s\n    model %s\n    direction=%s min_dev=%v min_rel_dev=%v range=%v width=%v warmup=%v accept=%v limit=%d labels=%v\n    output=%v\n",
+					a.Name, a.Expr, a.Model, a.Direction, a.MinDev, a.MinRelDev, a.Range, a.Width, a.Warmup, a.Accept, a.Limit, a.Labels, a.Output.Metrics())
 				describeFields(&b, a)
 				continue
 			}

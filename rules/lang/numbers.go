@@ -1,9 +1,12 @@
 package lang
 
 import (
+	"fmt"
 	"math"
 	"strings"
+	"time"
 
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -83,4 +86,26 @@ func (l *loader) limit(n *yaml.Node) int {
 		l.doc.Errorf(n, "rule/number", "limit must be 1 or more, not %d", limit)
 	}
 	return limit
+}
+
+// LeastAccept is the shortest time after which a level may be accepted: below,
+// nothing would stay anomalous.
+const LeastAccept = time.Minute
+
+// CheckAccept tells whether a level may be accepted after d.
+func CheckAccept(d time.Duration) error {
+	if d < LeastAccept {
+		return fmt.Errorf("accept must be %s or more, not %s", model.Duration(LeastAccept), model.Duration(d))
+	}
+	return nil
+}
+
+func (l *loader) accept(n *yaml.Node) time.Duration {
+	d := DefaultAccept
+	if l.clean(func() { d = l.doc.Duration(n, "accept") }) {
+		if err := CheckAccept(d); err != nil {
+			l.doc.Errorf(n, "rule/number", "%s", err)
+		}
+	}
+	return d
 }
