@@ -2,10 +2,10 @@ package lang
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
@@ -15,22 +15,30 @@ import (
 	"github.com/chironhq/chiron/internal/diag"
 )
 
+// defaultKeepFiring is for how long an alert that does not say goes on firing:
+// longer than Alertmanager waits before it first sends a group, so that what is
+// over soon is told as well, and one incident with a pause is one alert.
+const defaultKeepFiring = 5 * time.Minute
+
 // alert reads the alert shorthand of an anomaly rule. What it stands for is
 // checked by Prometheus's own code, templates included.
 func (l *loader) alert(key, n *yaml.Node, a *Anomaly, g *Group) *AlertClause {
-	c := &AlertClause{Name: a.Name, When: "> 1", Pos: pos(key)}
+	c := &AlertClause{Name: a.Name, When: "> 1", KeepFiringFor: defaultKeepFiring, Pos: pos(key)}
 	n = l.merged(n)
 	if n.Kind == yaml.ScalarNode && !isNull(n) {
 		l.doc.Errorf(n, "rule/alert", "in an anomaly rule alert is a mapping of when, for, keep_firing_for, labels, annotations and name; alert: {} takes the defaults")
 		return c
 	}
-	var when *yaml.Node
 	ok := l.clean(func() {
 		l.doc.Object(n, "alert", map[string]diag.Field{
-			"name":            func(_, v *yaml.Node) { c.Name = l.alertName(v) },
-			"when":            func(_, v *yaml.Node) { when, c.When = v, l.when(v) },
-			"for":             func(_, v *yaml.Node) { c.For = l.duration(v, "for") },
-			"keep_firing_for": func(_, v *yaml.Node) { c.KeepFiringFor = l.duration(v, "keep_firing_for") },
+			"name": func(_, v *yaml.Node) { c.Name = l.alertName(v) },
+			"when": func(_, v *yaml.Node) { c.When = l.when(v) },
+			"for":  func(_, v *yaml.Node) { c.For = l.duration(v, "for") },
+			"keep_firing_for": func(_, v *yaml.Node) {
+				if !isNull(v) {
+					c.KeepFiringFor = l.duration(v, "keep_firing_for")
+				}
+			},
 			"labels": func(_, v *yaml.Node) {
 				c.Labels = l.stringMap(v, "labels")
 				l.checkLabels(v, c.Labels)
@@ -42,9 +50,6 @@ func (l *loader) alert(key, n *yaml.Node, a *Anomaly, g *Group) *AlertClause {
 			l.doc.Errorf(key, "rule/output", "alert reads the score, which output leaves out; add score to output")
 		}
 	})
-	if ok && a.newsOnly() && c.For > 0 {
-		l.lasting(when, c)
-	}
 	if ok && c.Name != "" {
 		l.checkVariables(value(n, "labels"), "label", c.Labels, a)
 		l.checkVariables(value(n, "annotations"), "annotation", c.Annotations, a)
@@ -52,41 +57,6 @@ func (l *loader) alert(key, n *yaml.Node, a *Anomaly, g *Group) *AlertClause {
 	}
 	return c
 }
-
-// newsOnly reports whether the rule's score is above 1 for one evaluation and
-// then rests: auto of one series.
-func (a *Anomaly) newsOnly() bool {
-	c, ok := a.Model.(Call)
-	return ok && c.Name == "auto" && a.Inputs == nil && a.Ratio == nil
-}
-
-// lastingWhen is the condition of an alert that waits on auto: what lasts stays
-// above it after it was news.
-const lastingWhen = 0.5
-
-// lasting fits the condition of an alert that waits to a score that says news
-// once, or says that it could never fire.
-func (l *loader) lasting(when *yaml.Node, c *AlertClause) {
-	if when == nil {
-		c.When = fmt.Sprintf("> %v", lastingWhen)
-		return
-	}
-	e, err := l.promQL.ParseExpr(MetricScore + " " + c.When)
-	if err != nil {
-		return // a problem of its own
-	}
-	b, ok := e.(*parser.BinaryExpr)
-	if !ok {
-		return
-	}
-	if v, ok := b.RHS.(*parser.NumberLiteral); ok && (b.Op == parser.GTR || b.Op == parser.GTE) && v.Val >= nearlyNews {
-		l.doc.Errorf(when, "rule/alert", "the alert can never fire: auto says news once, so its score is above %v for one evaluation and for is %s; "+
-			"leave for out and set keep_firing_for, or leave when out to alert on what lasts", v.Val, model.Duration(c.For))
-	}
-}
-
-// nearlyNews is from where on auto's score does not last.
-const nearlyNews = 0.9
 
 func (l *loader) alertName(n *yaml.Node) string {
 	name := ""
