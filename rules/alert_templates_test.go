@@ -181,7 +181,7 @@ groups:
       - anomaly: Near
         expr: hum
         direction: both
-        alert: { for: 30s }
+        alert: { when: 0.5, for: 30s }
       - anomaly: Own
         expr: hum
         model: zscore

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -43,6 +44,7 @@ type RuleStatus struct {
 	Models              map[string]int // by state, of an anomaly rule
 	Choices             []eval.Choice  // of auto, at most maxChoices of them
 	Warnings            []string       // of an anomaly rule: what it passes over or cannot know
+	Budget              string         // of an anomaly rule: how many false alerts it allows
 	Bytes               int64          // that its models hold
 	CatchingUp          bool           // its models learn what they have missed
 	Health              string
@@ -80,11 +82,13 @@ func status(r upstream.Rule, spec lang.Rule) RuleStatus {
 		s.Kind, s.Model, s.Strategy = KindAnomaly, r.spec.Model.String(), r.source.strategy()
 		report := r.report.Load()
 		s.Models, s.Choices, s.Warnings, s.Bytes, s.CatchingUp = map[string]int{}, report.choices, report.warnings(), report.held, report.catchingUp
+		series := 0
 		for stage, n := range report.stages {
-			if n > 0 {
+			if series += n; n > 0 {
 				s.Models[detect.State(stage).String()] = n
 			}
 		}
+		s.Budget = falseAlerts(r.spec, series)
 	case *upstream.AlertingRule:
 		s.Kind, s.Annotations = KindAlerting, r.Annotations()
 		s.For, s.KeepFiringFor = time.Duration(spec.Prometheus.For), time.Duration(spec.Prometheus.KeepFiringFor)
@@ -97,6 +101,15 @@ func status(r upstream.Rule, spec lang.Rule) RuleStatus {
 		s.Alerts = r.ActiveAlerts()
 	}
 	return s
+}
+
+// falseAlerts says how many false alerts a week a rule allows, of all its series.
+func falseAlerts(spec *lang.Anomaly, series int) string {
+	perWeek, known := spec.Budget()
+	if !known {
+		return ""
+	}
+	return fmt.Sprintf("about %.2g false alerts a week: %d series, %.2g each", perWeek*float64(series), series, perWeek)
 }
 
 // withTexts is a label set with some values as they are written.

@@ -189,6 +189,9 @@ func explainRule(w io.Writer, group string, a *lang.Anomaly) {
 		}
 		fmt.Fprintf(w, "%s: %s: %s\n", name, way, reason)
 	}
+	if perWeek, known := a.Budget(); known {
+		fmt.Fprintf(w, "%s/%s: budget: about %.2g false alerts a week for each series, %.2g for a hundred\n", group, a.Name, perWeek, 100*perWeek)
+	}
 }
 
 // config checks the file, what libraries make of its sections, and the rule

@@ -57,6 +57,9 @@ type Rule struct {
 	Strategy string
 	// Warnings say what an anomaly rule passes over or cannot know.
 	Warnings []string
+	// Budget says how many false alerts an anomaly rule allows. Empty: its model
+	// has no such number.
+	Budget string
 	// ModelBytes is the memory that an anomaly rule's models hold.
 	ModelBytes int64
 	// CatchingUp tells that an anomaly rule's models learn what they missed.

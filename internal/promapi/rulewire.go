@@ -60,6 +60,7 @@ type wireAnomalyRule struct {
 	Strategy string         `json:"strategy,omitempty"`
 	Choices  []Choice       `json:"choices,omitempty"`
 	Warnings []string       `json:"warnings,omitempty"`
+	Budget   string         `json:"budget,omitempty"`
 	// ModelBytes is the memory that the rule's models hold.
 	ModelBytes int64             `json:"modelBytes,omitempty"`
 	CatchingUp bool              `json:"catchingUp,omitempty"`
@@ -115,7 +116,7 @@ func (f ruleFilter) wireAlerting(r Rule, name, query string) wireAlertingRule {
 func (f ruleFilter) wireAnomaly(r Rule) wireAnomalyRule {
 	w := wireAnomalyRule{
 		Name: r.Name, Query: r.Query, Model: r.Model, Models: r.Models, Strategy: r.Strategy, Choices: r.Choices,
-		Warnings: r.Warnings, ModelBytes: r.ModelBytes, CatchingUp: r.CatchingUp,
+		Warnings: r.Warnings, Budget: r.Budget, ModelBytes: r.ModelBytes, CatchingUp: r.CatchingUp,
 		Labels: r.Labels, wireHealth: health(r, "anomaly"),
 	}
 	if r.AlertName != "" {

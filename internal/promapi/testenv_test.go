@@ -174,7 +174,7 @@ func ruleGroups() []Group {
 			EvaluationTime: 300 * time.Microsecond, LastEvaluation: at,
 			Rules: []Rule{
 				{Kind: KindAnomaly, Name: "Latency", Query: "latency", Model: "auto()", Models: map[string]int{"ready": 3},
-					Strategy: "stream", Choices: []Choice{{labels.FromStrings("job", "api"), "seasonal: a day is like the day before"}}, Labels: labels.FromStrings("team", "a"), Annotations: labels.FromStrings("summary", "odd"),
+					Strategy: "stream", Budget: "about 0.23 false alerts a week: 1 series, 0.23 each", Choices: []Choice{{labels.FromStrings("job", "api"), "seasonal: a day is like the day before"}}, Labels: labels.FromStrings("team", "a"), Annotations: labels.FromStrings("summary", "odd"),
 					AlertName: "LatencyOdd", AlertQuery: "anomaly_score > 1", Duration: time.Minute, KeepFiringFor: time.Second, State: "firing",
 					Alerts: []Alert{{Labels: labels.FromStrings("alertname", "LatencyOdd"), State: "firing", ActiveAt: at, KeepFiringSince: at, Value: math.Inf(1)}},
 					Health: "ok", EvaluationTime: time.Millisecond, LastEvaluation: at},

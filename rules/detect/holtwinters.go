@@ -19,6 +19,9 @@ type HoltWintersConfig struct {
 	// Threshold is the border of normal in standard deviations of the error.
 	// 0: 3.
 	Threshold float64
+	// Alerts is how many false alerts a day are allowed. 0: Threshold says where
+	// the border is.
+	Alerts float64
 }
 
 // HoltWinters is triple exponential smoothing over steps of a 48th of the

@@ -15,6 +15,9 @@ type MADConfig struct {
 	// times the median absolute deviation. 0: 3.5, as Iglewicz and Hoaglin
 	// advise.
 	Threshold float64
+	// Alerts is how many false alerts a day are allowed. 0: Threshold says where
+	// the border is.
+	Alerts float64
 }
 
 // madSlots is how many points stand for the window.

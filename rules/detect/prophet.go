@@ -22,6 +22,9 @@ type ProphetConfig struct {
 	// Threshold is the border of normal in standard deviations of the forecast.
 	// 0: 3.5.
 	Threshold float64
+	// Alerts is how many false alerts a day are allowed. 0: Threshold says where
+	// the border is.
+	Alerts float64
 }
 
 // Prophet expects a trend that changes, smooth seasons, and days that are

@@ -20,6 +20,9 @@ type QuantileConfig struct {
 	Window time.Duration
 	// Season gives each 24th of a season quantiles of its own. 0: none.
 	Season time.Duration
+	// Alerts is how many false alerts a day are allowed. 0: the quantiles and
+	// Margin say where the border is.
+	Alerts float64
 }
 
 const (

@@ -17,6 +17,9 @@ type SeasonalConfig struct {
 	// Threshold is the border of normal in robust standard deviations of the
 	// remainder. 0: 3.5.
 	Threshold float64
+	// Alerts is how many false alerts a day are allowed. 0: Threshold says where
+	// the border is.
+	Alerts float64
 }
 
 // Slots of a season's profile: half an hour of a day, a bit over an hour and a

@@ -13,6 +13,9 @@ type ZScoreConfig struct {
 	Window time.Duration
 	// Threshold is the border of normal in standard deviations. 0: 3.
 	Threshold float64
+	// Alerts is how many false alerts a day are allowed. 0: Threshold says where
+	// the border is.
+	Alerts float64
 }
 
 // ZScore compares a point with the exponentially weighted mean and variance of

@@ -46,18 +46,18 @@ func buildCall(c lang.Call) (detect.Model, error) {
 	a := c.Args
 	switch c.Name {
 	case "zscore":
-		return detect.NewZScore(detect.ZScoreConfig{Window: a.Duration("window"), Threshold: a.Float("threshold")})
+		return detect.NewZScore(detect.ZScoreConfig{Window: a.Duration("window"), Threshold: a.Float("threshold"), Alerts: alertsOf(a)})
 	case "mad":
-		return detect.NewMAD(detect.MADConfig{Window: a.Duration("window"), Threshold: a.Float("threshold")})
+		return detect.NewMAD(detect.MADConfig{Window: a.Duration("window"), Threshold: a.Float("threshold"), Alerts: alertsOf(a)})
 	case "seasonal":
 		zone, err := time.LoadLocation(a.String("tz"))
 		if err != nil {
 			return nil, fmt.Errorf("cannot use time zone %q: %w", a.String("tz"), err)
 		}
-		return detect.NewSeasonal(detect.SeasonalConfig{Periods: a.Durations("periods"), Location: zone, Threshold: a.Float("threshold")})
+		return detect.NewSeasonal(detect.SeasonalConfig{Periods: a.Durations("periods"), Location: zone, Threshold: a.Float("threshold"), Alerts: alertsOf(a)})
 	case "holtwinters":
 		h := detect.HoltWintersConfig{
-			Season: a.Duration("season"), Threshold: a.Float("threshold"), Multiplicative: a.String("mode") == "multiplicative",
+			Season: a.Duration("season"), Threshold: a.Float("threshold"), Alerts: alertsOf(a), Multiplicative: a.String("mode") == "multiplicative",
 		}
 		for name, field := range map[string]*float64{"alpha": &h.Alpha, "beta": &h.Beta, "gamma": &h.Gamma} {
 			if a.Has(name) {
@@ -79,8 +79,8 @@ func buildCall(c lang.Call) (detect.Model, error) {
 		return detect.NewLSTMAlone(detect.LSTMConfig{Lookback: a.Int("lookback"), Hidden: a.Int("hidden")})
 	case "quantile":
 		return detect.NewQuantile(detect.QuantileConfig{
-			Lower: a.Float("lower"), Upper: a.Float("upper"), Margin: a.Float("margin"),
-			Window: a.Duration("window"), Season: a.Duration("season"),
+			Lower: floatOr(a, "lower", 0.01), Upper: floatOr(a, "upper", 0.99), Margin: floatOr(a, "margin", detect.DefaultMargin),
+			Window: a.Duration("window"), Season: a.Duration("season"), Alerts: alertsOf(a),
 		})
 	case "changepoint":
 		return detect.NewChangepoint(detect.ChangepointConfig{Every: a.Duration("every")})
@@ -91,6 +91,7 @@ func buildCall(c lang.Call) (detect.Model, error) {
 		}
 		return detect.NewProphet(detect.ProphetConfig{
 			Seasons: a.Durations("seasons"), Holidays: a.Strings("holidays"), Order: a.Int("order"), Location: zone, Threshold: a.Float("threshold"),
+			Alerts: alertsOf(a),
 		})
 	case "count":
 		return detect.NewCount(detect.CountConfig{Window: a.Duration("window"), Rarity: a.Float("rarity")})
@@ -99,12 +100,27 @@ func buildCall(c lang.Call) (detect.Model, error) {
 	case "spectral":
 		return detect.NewSpectral(detect.SpectralConfig{Points: a.Int("points")})
 	case "auto":
-		return detect.NewAuto(detect.AutoConfig{})
+		return detect.NewAuto(detect.AutoConfig{Alerts: alertsOf(a)})
 	}
 	if lang.TraitsOf(c.Name).Group {
 		return nil, fmt.Errorf("%s judges all series of a rule together: it cannot follow one alone", c.Name)
 	}
 	return nil, fmt.Errorf("model %q is in the table and not in the build", c.Name)
+}
+
+// alertsOf is the budget of false alerts, a day; 0 when the border is said otherwise.
+func alertsOf(a lang.Args) float64 {
+	if !a.Has("alerts") {
+		return 0
+	}
+	return a.Frequency("alerts").PerDay()
+}
+
+func floatOr(a lang.Args, name string, absent float64) float64 {
+	if a.Has(name) {
+		return a.Float(name)
+	}
+	return absent
 }
 
 // scorerConfig maps an anomaly rule's fields.

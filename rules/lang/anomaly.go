@@ -23,7 +23,7 @@ var aliases = map[string]string{
 func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 	a := &Anomaly{
 		Range: [2]float64{math.Inf(-1), math.Inf(1)}, Width: [2]float64{1, 1}, Output: OutputDefault,
-		Model: Call{Name: "auto", Args: Args{}}, Pos: pos(n), Limit: DefaultLimit, Accept: DefaultAccept,
+		Model: DefaultModel(), Pos: pos(n), Limit: DefaultLimit, Accept: DefaultAccept,
 	}
 	if g.Limit > 0 {
 		a.Limit = g.Limit

@@ -11,7 +11,7 @@ import (
 )
 
 // Args are the arguments of a call by parameter name. A value is a float64,
-// time.Duration or string, or a slice of one of them. A parameter that has no
+// time.Duration, Frequency or string, or a slice of one of them. A parameter that has no
 // default and was not given is absent.
 type Args map[string]any
 
@@ -26,6 +26,9 @@ func (a Args) Int(name string) int { return int(get[float64](a, name)) }
 
 // Duration returns a duration; 0 when it is absent.
 func (a Args) Duration(name string) time.Duration { return get[time.Duration](a, name) }
+
+// Frequency returns a rate; nothing in no time when it is absent.
+func (a Args) Frequency(name string) Frequency { return get[Frequency](a, name) }
 
 // String returns a string, a choice or a time zone; "" when it is absent.
 func (a Args) String(name string) string { return get[string](a, name) }
@@ -65,6 +68,8 @@ func formatValue(v any) string {
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	case time.Duration:
 		return model.Duration(v).String()
+	case Frequency:
+		return v.String()
 	case string:
 		if isName(v) {
 			return v

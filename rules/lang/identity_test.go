@@ -31,6 +31,8 @@ func TestLearnedIdentity(t *testing.T) {
 	}
 	f("auto", "auto")
 	f("zscore(threshold=9)", "zscore")
+	f("zscore(alerts=1/1d)", "zscore")
+	f("quantile(lower=5%, margin=0)", "quantile")
 	f("zscore(threshold=9, window=60m)", "zscore(window=1h)")
 	f("zscore(3600s)", "zscore(window=1h)")
 	f("mad(window=360m, threshold=2)", "mad")
@@ -60,6 +62,8 @@ func others(p *ParamSpec) []string {
 		return []string{"[zone]", "[zone, rack]"}
 	case p.Type == Timezone:
 		return []string{`"Europe/Berlin"`, `"Asia/Tokyo"`}
+	case p.Type == Rate:
+		return []string{"2/1d", "1/7d"}
 	case p.Type == Choice:
 		return slices.DeleteFunc(slices.Clone(p.Choices), func(c string) bool { return c == p.Default })
 	}
@@ -98,7 +102,9 @@ func TestEveryArgumentOfTheTable(t *testing.T) {
 					t.Errorf("%s reads as %s", id, identity(t, id))
 				}
 			}
-			names = append(names, p.Name+"="+values[0])
+			if len(p.Replaces) == 0 {
+				names = append(names, p.Name+"="+values[0])
+			}
 			if p.Default == nil {
 				continue
 			}

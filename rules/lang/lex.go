@@ -18,6 +18,7 @@ const (
 	tokNumber
 	tokDuration
 	tokPercentage
+	tokRate
 	tokString
 	tokPunct // one of ( ) [ ] , = + &
 )
@@ -27,7 +28,7 @@ type token struct {
 	at   int    // offset in the text, in bytes
 	text string // as written
 	// The value: a name's or string's text, a number's or percentage's value
-	// (5% is 0.05), a duration.
+	// (5% is 0.05), a duration, a rate's count and duration.
 	str string
 	num float64
 	dur time.Duration
@@ -103,6 +104,9 @@ func lexQuantity(text string, i int) (token, *ModelError) {
 	}
 	word := text[i:end]
 	if n, ok := parseNumber(word); ok {
+		if end < len(text) && text[end] == '/' {
+			return lexRate(text, i, end)
+		}
 		if end < len(text) && text[end] == '%' {
 			return token{kind: tokPercentage, text: text[i : end+1], num: n / 100}, nil
 		}
@@ -112,6 +116,19 @@ func lexQuantity(text string, i int) (token, *ModelError) {
 		return token{kind: tokDuration, text: word, dur: time.Duration(d)}, nil
 	}
 	return token{}, syntaxError(i, "%q is neither a number such as 2.5, a percentage such as 5%%, nor a duration such as 1h30m", word)
+}
+
+// lexRate reads a number over a duration, of which the slash stands at over.
+func lexRate(text string, i, over int) (token, *ModelError) {
+	end := over + 1
+	for end < len(text) && (isLetter(text[end]) || isDigit(text[end])) {
+		end++
+	}
+	f, ok := parseFrequency(text[i:end])
+	if !ok {
+		return token{}, syntaxError(i, "%q is no rate such as 1/30d, a number over a duration", text[i:end])
+	}
+	return token{kind: tokRate, text: text[i:end], num: f.Count, dur: f.Per}, nil
 }
 
 func isMantissa(s string) bool {

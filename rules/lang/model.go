@@ -90,6 +90,12 @@ func (e Call) String() string {
 	return e.Name + "(" + strings.Join(args, ", ") + ")"
 }
 
+// DefaultModel is that of a rule that names none.
+func DefaultModel() ModelExpr {
+	var r resolver
+	return r.call(node{name: "auto"})
+}
+
 // Calls returns every model of the expression, from left to right.
 func Calls(e ModelExpr) []Call {
 	var out []Call

@@ -3,6 +3,7 @@ package lang
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func equalTrees(a, b ModelExpr) string {
 
 func call(name string, args Args) Call {
 	for _, p := range FindModel(name).Params {
-		if _, given := args[p.Name]; !given && p.Default != nil {
+		if _, given := args[p.Name]; !given && p.Default != nil && !slices.ContainsFunc(p.Replaces, args.Has) {
 			args[p.Name] = p.Default
 		}
 	}
@@ -51,7 +52,11 @@ func TestParseModel(t *testing.T) {
 	f("auto()", auto, "auto")
 	f("zscore", zscore, "zscore")
 	f("zscore(6h)", zscore, "zscore")
-	f("zscore(window=6h, threshold=3.0)", zscore, "zscore")
+	f("zscore(window=6h, alerts=1/30d)", zscore, "zscore")
+	f("zscore(6h, alerts=2/1w)", call("zscore", Args{"alerts": Frequency{2, 7 * day}}), "zscore(alerts=2/1w)")
+	f("auto(alerts=0.5/24h)", call("auto", Args{"alerts": Frequency{0.5, day}}), "auto(alerts=0.5/1d)")
+	f("zscore(window=6h, threshold=3.0)", call("zscore", Args{"threshold": 3.0}), "zscore(threshold=3)")
+	f("quantile(margin=1)", call("quantile", Args{"margin": 1.0}), "quantile(margin=1)")
 	f("zscore(1h30m)", call("zscore", Args{"window": hour * 3 / 2}), "zscore(window=1h30m)")
 	f("zscore(1h, 4)", call("zscore", Args{"window": hour, "threshold": 4.0}), "zscore(window=1h, threshold=4)")
 	f("zscore(threshold=4e-1, window=1h)", call("zscore", Args{"window": hour, "threshold": 0.4}), "zscore(window=1h, threshold=0.4)")
@@ -184,7 +189,7 @@ func drawCall(t *rapid.T, depth int) Call {
 	m := rapid.SampledFrom(Models).Filter(func(m ModelSpec) bool { return depth == 0 || !TraitsOf(m.Name).Group }).Draw(t, "model")
 	args := Args{}
 	for _, p := range m.Params {
-		if !rapid.Bool().Draw(t, p.Name+" given") {
+		if slices.ContainsFunc(p.Replaces, args.Has) || !rapid.Bool().Draw(t, p.Name+" given") {
 			continue
 		}
 		if !p.List {
@@ -209,6 +214,8 @@ func drawValue(t *rapid.T, p *ParamSpec) any {
 	switch p.Type {
 	case Duration:
 		return time.Duration(rapid.Int64Range(int64(p.Bounds.Min*1000), int64(p.Bounds.Max*1000)).Draw(t, p.Name)) * time.Millisecond
+	case Rate:
+		return Frequency{rapid.Float64Range(0.1, 20).Draw(t, p.Name), time.Duration(rapid.Int64Range(1, 36).Draw(t, "days")) * day}
 	case Choice:
 		return rapid.SampledFrom(p.Choices).Draw(t, p.Name)
 	case Date:
@@ -252,7 +259,7 @@ func TestEveryStringLexesToItself(t *testing.T) {
 
 func FuzzParseModel(f *testing.F) {
 	for _, s := range []string{
-		"auto", "zscore(window=6h, threshold=3) + mad(7d) & (seasonal(1d, 1w, tz=\"UTC\"))", "holtwinters(alpha=20%)",
+		"auto", "zscore(window=6h, threshold=3) + mad(7d) & (seasonal(1d, 1w, tz=\"UTC\"))", "holtwinters(alpha=20%)", "zscore(alerts=0.5/1d) + auto(alerts=1/30d)",
 		"seasonal(periods=[1d, 1w])", "a(b='\\'')", "((((", "1e", "-", "x(1e-)", "é",
 	} {
 		f.Add(s)

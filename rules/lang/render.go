@@ -57,7 +57,7 @@ func (m *ModelSpec) Signature() string {
 func (p *ParamSpec) takes() string {
 	words := map[Type]string{
 		Number: "number", Integer: "whole number", Duration: "duration", Fraction: "fraction",
-		Text: "word", Timezone: "time zone", Date: "date", Choice: strings.Join(p.Choices, " or "),
+		Rate: "rate", Text: "word", Timezone: "time zone", Date: "date", Choice: strings.Join(p.Choices, " or "),
 	}[p.Type]
 	switch {
 	case p.List && p.MaxItems > 0:
@@ -69,6 +69,9 @@ func (p *ParamSpec) takes() string {
 		format := formatValue
 		if p.Type == Duration {
 			format = formatSeconds
+		}
+		if p.Type == Rate {
+			format = formatPerDay
 		}
 		words += " " + p.Bounds.describe(format)
 	}

@@ -64,11 +64,27 @@ func (r *resolver) call(n node) ModelExpr {
 	c.Args = Args{}
 	r.arguments(spec, n, c.Args)
 	for _, p := range spec.Params {
+		if instead := slices.IndexFunc(p.Replaces, c.Args.Has); instead >= 0 {
+			if c.Args.Has(p.Name) {
+				r.errorf(n.placeOf(p.Name), "model/argument", "%s: %s and %s both say where the border of normal is; give one of them", spec.Name, p.Name, p.Replaces[instead])
+			}
+			continue
+		}
 		if !c.Args.Has(p.Name) && p.Default != nil {
 			c.Args[p.Name] = p.Default
 		}
 	}
 	return c
+}
+
+// placeOf is where a named argument stands.
+func (n node) placeOf(name string) int {
+	for _, a := range n.args {
+		if a.name == name {
+			return a.at
+		}
+	}
+	return n.at
 }
 
 // model is the check model/name.

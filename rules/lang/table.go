@@ -23,12 +23,14 @@ const (
 	Choice
 	// Timezone is a name of the IANA time zone database.
 	Timezone
+	// Rate is a count over a duration: 1/30d.
+	Rate
 	// Date is a day in quotes: "2026-12-25", or "12-25" of every year.
 	Date
 )
 
-// Bounds is the range of a number, fraction or duration (in seconds). An open
-// end does not belong to it.
+// Bounds is the range of a number, fraction, duration (in seconds) or rate (in
+// times a day). An open end does not belong to it.
 type Bounds struct {
 	Min, Max         float64
 	MinOpen, MaxOpen bool
@@ -48,7 +50,10 @@ type ParamSpec struct {
 	// What a model learns of its points does not depend on them, so that a
 	// state goes on under other ones.
 	Border bool
-	Help   string
+	// Replaces are the arguments that say the same in another way. With one of
+	// them given this one has no default, and giving both is an error.
+	Replaces []string
+	Help     string
 }
 
 // ModelSpec describes one model.
@@ -89,7 +94,22 @@ var (
 	seasonBounds    = between(time.Minute, 366*day)
 	thresholdBounds = &Bounds{Max: math.Inf(1), MinOpen: true, MaxOpen: true}
 	smoothingBounds = &Bounds{Max: 1, MinOpen: true}
+	alertsBounds    = &Bounds{Min: 1.0 / 366, Max: 24}
 )
+
+const argAlerts = "alerts"
+
+// alerts is the budget of false alerts, in place of arguments that say where
+// the border of normal lies.
+func alerts(instead ...string) ParamSpec {
+	help := "false alerts that are allowed for each series; it sets the border of normal"
+	if len(instead) > 0 {
+		help += ", in place of " + enumerate(instead)
+	}
+	return ParamSpec{
+		Name: argAlerts, Type: Rate, Default: Frequency{1, 30 * day}, Bounds: alertsBounds, Border: true, Replaces: instead, Help: help,
+	}
+}
 
 // Models is the one table of all models. The parser, `chiron models`, the docs
 // page and the nearest-word search read it. It must not be changed.
@@ -98,14 +118,16 @@ var Models = []ModelSpec{
 		Name: "zscore", For: "stationary gauges", Method: "exponentially weighted mean and variance",
 		Params: []ParamSpec{
 			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the mean and the variance look"},
-			{Name: "threshold", Type: Number, Default: 3.0, Bounds: thresholdBounds, Border: true, Help: "standard deviations from the mean to the border of normal"},
+			{Name: "threshold", Type: Number, Bounds: thresholdBounds, Border: true, Help: "standard deviations from the mean to the border of normal"},
+			alerts("threshold"),
 		},
 	},
 	{
 		Name: "mad", For: "stationary gauges with outliers in the history", Method: "streaming median and median absolute deviation",
 		Params: []ParamSpec{
 			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the median and the deviation look"},
-			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Border: true, Help: "robust standard deviations from the median to the border of normal"},
+			{Name: "threshold", Type: Number, Bounds: thresholdBounds, Border: true, Help: "robust standard deviations from the median to the border of normal"},
+			alerts("threshold"),
 		},
 	},
 	{
@@ -113,7 +135,8 @@ var Models = []ModelSpec{
 		Params: []ParamSpec{
 			{Name: "periods", Type: Duration, List: true, MaxItems: 4, Variadic: true, Default: []time.Duration{day, 7 * day}, Bounds: seasonBounds, Help: "lengths of the seasons"},
 			{Name: "tz", Type: Timezone, Default: "UTC", Help: "time zone in which days and weeks begin"},
-			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Border: true, Help: "robust standard deviations from the profile to the border of normal"},
+			{Name: "threshold", Type: Number, Bounds: thresholdBounds, Border: true, Help: "robust standard deviations from the profile to the border of normal"},
+			alerts("threshold"),
 		},
 	},
 	{
@@ -124,7 +147,8 @@ var Models = []ModelSpec{
 			{Name: "beta", Type: Fraction, Default: 0.02, Bounds: smoothingBounds, Help: "weight of the newest step in the trend"},
 			{Name: "gamma", Type: Fraction, Default: 0.3, Bounds: smoothingBounds, Help: "weight of the newest step in the shape of the season"},
 			{Name: "mode", Type: Choice, Choices: []string{"additive", "multiplicative"}, Default: "additive", Help: "whether the season is added to the level or scales with it"},
-			{Name: "threshold", Type: Number, Default: 3.0, Bounds: thresholdBounds, Border: true, Help: "standard deviations of the error to the border of normal"},
+			{Name: "threshold", Type: Number, Bounds: thresholdBounds, Border: true, Help: "standard deviations of the error to the border of normal"},
+			alerts("threshold"),
 		},
 	},
 	{
@@ -158,11 +182,12 @@ var Models = []ModelSpec{
 	{
 		Name: "quantile", For: "skewed data", Method: "band between two streaming quantiles",
 		Params: []ParamSpec{
-			{Name: "lower", Type: Fraction, Default: 0.01, Bounds: &Bounds{Max: 0.5, MaxOpen: true}, Border: true, Help: "quantile below the median"},
-			{Name: "upper", Type: Fraction, Default: 0.99, Bounds: &Bounds{Min: 0.5, Max: 1, MinOpen: true}, Border: true, Help: "quantile above the median"},
+			{Name: "lower", Type: Fraction, Bounds: &Bounds{Max: 0.5, MaxOpen: true}, Border: true, Help: "quantile below the median"},
+			{Name: "upper", Type: Fraction, Bounds: &Bounds{Min: 0.5, Max: 1, MinOpen: true}, Border: true, Help: "quantile above the median"},
 			{Name: "window", Type: Duration, Default: 6 * time.Hour, Bounds: windowBounds, Help: "how far back the quantiles look, with a season at least 8 of them"},
-			{Name: "margin", Type: Number, Default: 0.6, Bounds: &Bounds{Max: math.Inf(1), MaxOpen: true}, Border: true, Help: "how far the border of normal lies beyond a quantile, in its distances from the median"},
+			{Name: "margin", Type: Number, Bounds: &Bounds{Max: math.Inf(1), MaxOpen: true}, Border: true, Help: "how far the border of normal lies beyond a quantile, in its distances from the median"},
 			{Name: "season", Type: Duration, Default: time.Duration(0), Bounds: between(0, 366*day), Help: "length of a season, 0s for none, whose 24 parts have quantiles of their own"},
+			alerts("lower", "upper", "margin"),
 		},
 	},
 	{
@@ -178,7 +203,8 @@ var Models = []ModelSpec{
 			{Name: "holidays", Type: Date, List: true, MaxItems: 100, Help: "days on which the seasons do not hold"},
 			{Name: "order", Type: Integer, Default: 4.0, Bounds: &Bounds{Min: 1, Max: 10}, Help: "how many sine waves make the shape of a season"},
 			{Name: "tz", Type: Timezone, Default: "UTC", Help: "time zone in which days and weeks begin"},
-			{Name: "threshold", Type: Number, Default: 3.5, Bounds: thresholdBounds, Border: true, Help: "standard deviations of the forecast to the border of normal, at least"},
+			{Name: "threshold", Type: Number, Bounds: thresholdBounds, Border: true, Help: "standard deviations of the forecast to the border of normal, at least"},
+			alerts("threshold"),
 		},
 	},
 	{
@@ -228,5 +254,6 @@ var Models = []ModelSpec{
 	},
 	{
 		Name: "auto", For: "everything else", Method: "a look at the series while it warms up, then one of the above; the series' own past calibrates the score",
+		Params: []ParamSpec{alerts()},
 	},
 }

@@ -40,6 +40,8 @@ func typed(p *ParamSpec, v valueNode) (any, bool) {
 		return v.num, v.kind == tokNumber || v.kind == tokPercentage
 	case Duration:
 		return v.dur, v.kind == tokDuration
+	case Rate:
+		return Frequency{v.num, v.dur}, v.kind == tokRate
 	case Text, Choice, Timezone, Date:
 		return v.str, word
 	}
@@ -56,6 +58,8 @@ func (t Type) describe(p *ParamSpec) string {
 		return "a fraction such as 0.05 or 5%"
 	case Duration:
 		return "a duration such as 30m or 1d"
+	case Rate:
+		return "a rate such as 1/30d"
 	case Text:
 		return "a word or a quoted string"
 	case Timezone:
@@ -84,6 +88,13 @@ func (p *ParamSpec) outside(x any) string {
 	case float64:
 		if p.Bounds != nil && !p.Bounds.contain(x) {
 			return p.Bounds.describe(formatValue)
+		}
+	case Frequency:
+		if !(x.Count > 0) || x.Per <= 0 {
+			return "a number above 0 over a time above 0, such as 1/30d"
+		}
+		if p.Bounds != nil && !p.Bounds.contain(x.PerDay()) {
+			return p.Bounds.describe(formatPerDay)
 		}
 	case time.Duration:
 		if p.Bounds != nil && !p.Bounds.contain(x.Seconds()) {
@@ -140,6 +151,8 @@ func typedList(t Type, xs []any) any {
 		return castList[float64](xs)
 	case Duration:
 		return castList[time.Duration](xs)
+	case Rate:
+		return castList[Frequency](xs)
 	case Text, Choice, Timezone, Date:
 		return castList[string](xs)
 	}
