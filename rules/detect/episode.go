@@ -118,7 +118,7 @@ func (e *episode) settle(t int64, c *ScorerConfig, v Verdict, deviation float64,
 	case e.on:
 		onset = e.grows(deviation, v.Hold)
 	case evidence > 1 && (!e.spent || v.Hold > 1):
-		e.start(t, c, deviation)
+		e.start(t, deviation)
 		onset = true
 	}
 	if e.on {
@@ -139,7 +139,7 @@ func (e *episode) settle(t int64, c *ScorerConfig, v Verdict, deviation float64,
 }
 
 // start begins the state.
-func (e *episode) start(t int64, c *ScorerConfig, deviation float64) {
+func (e *episode) start(t int64, deviation float64) {
 	e.on, e.began, e.slot = true, t, 0
 	e.calm, e.mean = 0, 1
 	e.learns = t < e.unsure

@@ -104,6 +104,44 @@ func TestOnlyInfoTellsTheModel(t *testing.T) {
 	})
 }
 
+// TestTheOnsetStandsBesideTheScore holds of all streams that each score has an
+// onset of the same labels, which is above 1 where the score passes 1.
+func TestTheOnsetStandsBesideTheScore(t *testing.T) {
+	eachStream(t, quick, 1, 300, func(_ *rand.Rand, spec *lang.Anomaly, frames []timed) error {
+		_, steps, err := never(spec, frames)
+		if err != nil {
+			return err
+		}
+		before := map[string]float64{}
+		for i, s := range steps {
+			scores, onsets := map[string]float64{}, map[string]float64{}
+			for _, o := range s.outputs {
+				key := labels.NewBuilder(o.Labels).Del(labels.MetricName).Labels().String()
+				switch o.Labels.Get(labels.MetricName) {
+				case lang.MetricScore:
+					scores[key] = o.V
+				case lang.MetricOnset:
+					onsets[key] = o.V
+				}
+			}
+			for key, score := range scores {
+				onset, ok := onsets[key]
+				if !ok || math.IsNaN(score) != math.IsNaN(onset) || onset != 0 && onset != score && !math.IsNaN(onset) {
+					return fmt.Errorf("frame %d: %s scores %v, its onset is %v", i, key, score, onset)
+				}
+				if was, ok := before[key]; ok && score > 1 && was <= 1 && !(onset > 1) {
+					return fmt.Errorf("frame %d: the score of %s passes 1 from %v, its onset is %v", i, key, was, onset)
+				}
+			}
+			if len(onsets) != len(scores) {
+				return fmt.Errorf("frame %d: %d scores and %d onsets", i, len(scores), len(onsets))
+			}
+			before = scores
+		}
+		return nil
+	})
+}
+
 // TestALabelFromElsewhereIsNoModel gives a rule series that have the label.
 func TestALabelFromElsewhereIsNoModel(t *testing.T) {
 	r := newRule(t, ruleOf(t, `expr: 'anomaly_score{anomaly_name="B"}'`, "model: mad"))
