@@ -35,6 +35,12 @@ const (
 	defaultAccept = 24 * time.Hour
 	// acceptParts is the parts of that time over which the level is looked at.
 	acceptParts = 8
+	// heldParts is how many of them are kept, heldEnds how many on either end are
+	// compared, and heldGrowth the part of the deviation by which a level that
+	// holds may grow.
+	heldParts  = 10
+	heldEnds   = 2
+	heldGrowth = 0.06
 	// acceptMost is how many times that time a level that still grows is
 	// reported.
 	acceptMost = 30
@@ -63,6 +69,7 @@ type episode struct {
 	calm, calmFrom int64 // evaluations below lowerBorder on end, and time of the first
 	mean           float64
 	slot           int64 // part of the time to accept that is under way
+	due            bool  // one has ended, and the level has not been looked at since
 	// unsure is until when models may be wrong about what is usual, in
 	// milliseconds: after a level was accepted they were told of, but not how
 	// wide it is, and after a gap. What begins before is learned at a small
@@ -123,7 +130,7 @@ func (e *episode) settle(t int64, c *ScorerConfig, v Verdict, deviation float64,
 	}
 	if e.on {
 		e.learns = e.learns || t-e.began > e.began-e.first
-		accepted = e.accepts(t, dt, c, outside, levels)
+		accepted = e.accepts(t, dt, c, !outside && v.Hold >= lowerBorder, levels)
 	}
 	e.spent = evidence > 1
 	v = e.show(v)
@@ -140,7 +147,7 @@ func (e *episode) settle(t int64, c *ScorerConfig, v Verdict, deviation float64,
 
 // start begins the state.
 func (e *episode) start(t int64, deviation float64) {
-	e.on, e.began, e.slot = true, t, 0
+	e.on, e.began, e.slot, e.due = true, t, 0, false
 	e.calm, e.mean = 0, 1
 	e.learns = t < e.unsure
 	e.newest, e.values, e.greatest = [onsetValues]float64{}, 0, 0
@@ -226,12 +233,13 @@ func (e *episode) onset(score, evidence float64, now bool) (onset float64) {
 var recentFade = math.Exp(-1.0 / recentEvaluations)
 
 // accepts has the levels note where they are, and tells whether what has held
-// was accepted. What lies outside the range is not, for nothing makes it right.
-func (e *episode) accepts(t int64, dt float64, c *ScorerConfig, outside bool, levels []*leveled) bool {
+// was accepted. There must be something that holds: a value that may be back is
+// not it, nor one outside the range, which nothing makes right.
+func (e *episode) accepts(t int64, dt float64, c *ScorerConfig, holds bool, levels []*leveled) bool {
 	part := c.part()
 	slot := max((t-e.began)/part, 0)
 	ended := slot != e.slot
-	e.slot = slot
+	e.slot, e.due = slot, e.due || ended
 	usable, grown := false, false
 	for _, l := range levels {
 		if ended {
@@ -245,8 +253,10 @@ func (e *episode) accepts(t int64, dt float64, c *ScorerConfig, outside bool, le
 		grown = grown || l.grown()
 	}
 	age := t - e.began
-	switch {
-	case !ended || !usable || outside, age < c.Accept.Milliseconds(), grown && age/acceptMost < c.Accept.Milliseconds():
+	if !e.due || !usable || !holds || age < c.Accept.Milliseconds() {
+		return false
+	}
+	if e.due = false; grown && age/acceptMost < c.Accept.Milliseconds() {
 		return false
 	}
 	for _, l := range levels {
@@ -274,7 +284,7 @@ func (e *episode) learned() int64 {
 
 func (e *episode) write(w *writer) {
 	e.damping.write(w)
-	for _, b := range []bool{e.on, e.spent, e.learns, e.below} {
+	for _, b := range []bool{e.on, e.spent, e.due, e.learns, e.below} {
 		w.bool(b)
 	}
 	for _, n := range []int64{e.began, e.calm, e.calmFrom, e.slot, e.unsure, e.values} {
@@ -286,7 +296,7 @@ func (e *episode) write(w *writer) {
 
 func (e *episode) read(r *reader) {
 	e.damping.read(r)
-	for _, b := range []*bool{&e.on, &e.spent, &e.learns, &e.below} {
+	for _, b := range []*bool{&e.on, &e.spent, &e.due, &e.learns, &e.below} {
 		*b = r.bool()
 	}
 	for _, n := range []*int64{&e.began, &e.calm, &e.calmFrom, &e.slot, &e.unsure, &e.values} {

@@ -25,14 +25,6 @@ type held struct {
 	sum, count float64 // of the part that is under way
 }
 
-const (
-	heldParts = 10
-	// heldEnds is how many of the parts on either end are compared.
-	heldEnds = 2
-	// heldGrowth is the part of the deviation by which a level that holds may grow.
-	heldGrowth = 0.06
-)
-
 // close ends the part that is under way.
 func (h *held) close() {
 	if h.count == 0 {

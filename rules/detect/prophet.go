@@ -285,6 +285,10 @@ func (m *Prophet) wait(t int64) {
 	}
 	m.advance(float64(t-m.last)/m.unit, t)
 	m.last, m.fit = t, false
+	if m.look(t); math.IsNaN(m.mean-m.mean) || !(m.s < beyondUse) { // what absurd times leave knows nothing
+		m.restart(Point{T: t})
+		m.n = 0
+	}
 }
 
 // restart begins anew at p.
