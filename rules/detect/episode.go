@@ -19,8 +19,8 @@ const (
 	// newest values. Below lowerBorder it ends the state, too: the noise of
 	// usual values passes lowerBorder again and again. Each of them counts 1 at
 	// most, so that the mean is below within ten minutes, or ten evaluations.
-	meanEvaluations = 5
-	meanTime        = 300_000
+	meanEvaluations = 2.5
+	meanTime        = 150_000
 	// onsetGrowth is by how much a deviation must exceed the greatest so far to
 	// be a new onset, onsetValues how many evaluations it is the mean of.
 	onsetGrowth = 1.5
