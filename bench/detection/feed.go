@@ -39,7 +39,7 @@ func (s stepper) step(t int64, values []float64) (score, onset float64, err erro
 
 // onsetOf is the score of where anomalies begin; without one of its own the
 // score serves.
-func onsetOf(v *detect.Verdict) float64 { return v.Score }
+func onsetOf(v *detect.Verdict) float64 { return v.Onset }
 
 // runModel scores every point of a stream before the next one is seen.
 func runModel(model string, p *points) (scores, onsets []float64, err error) {

@@ -51,34 +51,3 @@ func TestAutoCatchesIncidents(t *testing.T) {
 		}
 	}
 }
-
-// A run of equal values is news only for a series that used to change, and
-// only once.
-func TestStuck(t *testing.T) {
-	f := func(name string, usual, want int, value func(i int) float64) {
-		t.Helper()
-		var s stuck
-		got, last := 0, math.NaN()
-		for i := range usual + 300 {
-			v := last
-			if i <= usual {
-				v = value(i)
-			}
-			if s.news(v == last) && i > usual {
-				got++
-			}
-			if i > 0 {
-				s.learn(v == last)
-			}
-			last = v
-		}
-		if got != want {
-			t.Errorf("%s: news %d times, want %d", name, got, want)
-		}
-	}
-	rnd := rand.New(rand.NewSource(22))
-	f("noise", 1000, 1, func(int) float64 { return rnd.Float64() })
-	f("seldom changes", 1000, 0, func(i int) float64 { return float64(i / 100) })
-	f("never changed", 1000, 0, func(int) float64 { return 1 })
-	f("few points", 10, 0, func(i int) float64 { return float64(i) })
-}

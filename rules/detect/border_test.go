@@ -85,7 +85,7 @@ func answer(x saved, m moment) (out []float64) {
 			p.V = math.Round(m.v[1]/10) / total
 		}
 		out = numbers(scoreOf(x, p, total))
-		learnOfAt(x, p, total, weights{1, 1}, 1)
+		learnOfAt(x, p, total, weights{level: 1, shape: 1}, 1)
 		if f, ok := x.(Forecaster); ok {
 			mid, lower, upper := f.Forecast(m.t+3_600_000, 0.9)
 			out = append(out, mid, lower, upper)

@@ -10,6 +10,8 @@ import (
 const (
 	// anomalousScore is the least score while a series is anomalous.
 	anomalousScore = 1.05
+	// leastRank is what a model's rank is above 1 at least then.
+	leastRank = 0.01
 	// lowerBorder is what the newest values must stay below for the state to
 	// end, calmEvaluations and calmTime how long they must.
 	lowerBorder     = 0.5
@@ -19,12 +21,15 @@ const (
 	// newest values. Below lowerBorder it ends the state, too: the noise of
 	// usual values passes lowerBorder again and again. Each of them counts 1 at
 	// most, so that the mean is below within ten minutes, or ten evaluations.
-	meanEvaluations = 2.5
-	meanTime        = 150_000
+	meanEvaluations = 5
+	meanTime        = 300_000
 	// onsetGrowth is by how much a deviation must exceed the greatest so far to
 	// be a new onset, onsetValues how many evaluations it is the mean of.
 	onsetGrowth = 1.5
 	onsetValues = 3
+	// onsetRest is how many evaluations lie between two onsets of one episode at
+	// least: noise on a large deviation is none.
+	onsetRest = 10
 	// recentEvaluations is the time constant with which a maximum of the
 	// evidence is forgotten.
 	recentEvaluations = 10
@@ -47,8 +52,12 @@ const (
 )
 
 // weights are those at which a point is learned: level of models that expect
-// one, shape of those that do not (see follower).
-type weights struct{ level, shape float64 }
+// one, shape of those that do not (see follower). A model that decides for
+// itself is told whether the series is anomalous; none: the point is not for it.
+type weights struct {
+	level, shape    float64
+	anomalous, none bool
+}
 
 // episode keeps the state anomalous of one series: it is what the rest of the
 // detector has judged, after combinations and the rule's fields, that begins
@@ -80,9 +89,10 @@ type episode struct {
 
 	recent   float64              // maximum of the evidence, fading
 	newest   [onsetValues]float64 // deviations since began
-	values   int64
-	greatest float64 // mean of such
-	below    bool    // side of the newest that was outside
+	values   int64                // of this episode
+	told     int64                // of those, at the newest onset
+	greatest float64              // mean of such
+	below    bool                 // side of the newest that was outside
 }
 
 // settle decides what becomes of a judged verdict on a point at t, and at what
@@ -98,12 +108,12 @@ func (e *episode) settle(t int64, c *ScorerConfig, v Verdict, deviation float64,
 			e.end(levels)
 			e.spent, e.recent = false, 0
 		}
-		return weights{}, excuse(v), false
+		return weights{none: true}, excuse(v), false
 	case e.adopted: // the point before was another one's, so a change since then says nothing
 		if newer {
 			e.adopted = false
 			e.pass(t)
-			w = weights{dampedWeight, dampedWeight}
+			w = weights{dampedWeight, dampedWeight, false, true}
 		}
 		return w, unknown(Learning), false
 	case !newer:
@@ -135,7 +145,7 @@ func (e *episode) settle(t int64, c *ScorerConfig, v Verdict, deviation float64,
 	e.spent = evidence > 1
 	v = e.show(v)
 	v.Onset = e.onset(v.Score, evidence, onset && e.on)
-	w.shape = e.damp(dt, e.on)
+	w.shape, w.anomalous = e.damp(dt, e.on), e.on
 	switch {
 	case !e.on:
 		w.level = 1
@@ -151,6 +161,7 @@ func (e *episode) start(t int64, deviation float64) {
 	e.calm, e.mean = 0, 1
 	e.learns = t < e.unsure
 	e.newest, e.values, e.greatest = [onsetValues]float64{}, 0, 0
+	e.told = 0
 	e.below = deviation < 0
 	e.greatest = e.smooth(deviation)
 }
@@ -195,19 +206,24 @@ func (e *episode) smooth(deviation float64) float64 {
 // grows takes a deviation in and tells whether it is an onset of its own.
 func (e *episode) grows(deviation, hold float64) bool {
 	m := e.smooth(deviation)
-	onset := m > onsetGrowth*e.greatest
+	below := deviation < 0
+	onset := hold > 1 && (m > onsetGrowth*e.greatest || below != e.below)
 	e.greatest = max(e.greatest, m)
-	if below := deviation < 0; hold > 1 && below != e.below {
-		e.below = below
-		return true
+	if !onset || e.values-e.told < onsetRest {
+		return false
 	}
-	return onset
+	e.below, e.told = below, e.values
+	return true
 }
 
 // show is the verdict in the present state.
 func (e *episode) show(v Verdict) Verdict {
 	switch {
 	case math.IsNaN(v.Score):
+	case v.Rank > 0 && e.on:
+		v.Score = min(1+leastRank+v.Rank, maxScore)
+	case v.Rank > 0:
+		v.Score = min(v.Rank, 1)
 	case e.on:
 		v.Score = max(v.Score, anomalousScore)
 	default:
@@ -223,8 +239,11 @@ func (e *episode) onset(score, evidence float64, now bool) (onset float64) {
 		return score
 	}
 	e.recent *= recentFade
-	if now || !e.on && evidence > e.recent {
-		onset = score
+	switch {
+	case now:
+		onset = max(evidence, anomalousScore)
+	case !e.on && evidence > e.recent:
+		onset = min(evidence, 1)
 	}
 	e.recent = max(e.recent, evidence)
 	return onset
@@ -287,7 +306,7 @@ func (e *episode) write(w *writer) {
 	for _, b := range []bool{e.on, e.spent, e.due, e.learns, e.below} {
 		w.bool(b)
 	}
-	for _, n := range []int64{e.began, e.calm, e.calmFrom, e.slot, e.unsure, e.values} {
+	for _, n := range []int64{e.began, e.calm, e.calmFrom, e.slot, e.unsure, e.values, e.told} {
 		w.int(n)
 	}
 	w.floats([]float64{e.mean, e.recent, e.greatest})
@@ -299,14 +318,14 @@ func (e *episode) read(r *reader) {
 	for _, b := range []*bool{&e.on, &e.spent, &e.due, &e.learns, &e.below} {
 		*b = r.bool()
 	}
-	for _, n := range []*int64{&e.began, &e.calm, &e.calmFrom, &e.slot, &e.unsure, &e.values} {
+	for _, n := range []*int64{&e.began, &e.calm, &e.calmFrom, &e.slot, &e.unsure, &e.values, &e.told} {
 		*n = r.int()
 	}
 	var f [3]float64
 	r.floats(f[:])
 	e.mean, e.recent, e.greatest = f[0], f[1], f[2]
 	r.floats(e.newest[:])
-	if e.calm < 0 || e.slot < 0 || e.values < 0 {
+	if e.calm < 0 || e.slot < 0 || e.values < 0 || e.told < 0 {
 		r.fail("a count that cannot be")
 	}
 }

@@ -22,9 +22,6 @@ func (*Joint) follows()   {}
 // did not follow would be wrong for as long as something leaks.
 func (*Trend) follows() {}
 
-// Auto has senses of its own for what lasts.
-func (*Auto) follows() {}
-
 // These judge who is there. What they know of a member they learn in one step
 // for all.
 func (*Presence) follows() {}
@@ -37,6 +34,8 @@ func learnAt(m Model, p Point, w weights) {
 		for _, part := range m.models {
 			learnAt(part, p, w)
 		}
+	case *Auto:
+		m.learnAt(p, w)
 	case follower:
 		m.(Model).Learn(p, w.shape)
 	default:

@@ -1,6 +1,9 @@
 package detect
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // leveled is a model that expects a level. While its series is anomalous it
 // learns nothing, so a level that lasts has to be told to it: what the values
@@ -62,12 +65,26 @@ func level(m Model, found *[]*leveled) Model {
 		*found = append(*found, m)
 		return m
 	}
-	if _, ok := m.(follower); ok {
+	switch m.(type) {
+	case follower, *Auto:
 		return m
 	}
 	l := &leveled{Model: m}
 	*found = append(*found, l)
 	return l
+}
+
+// acceptAfter tells those models in a combination that accept levels by
+// themselves after how long.
+func acceptAfter(m Model, after time.Duration) {
+	switch m := m.(type) {
+	case *Combined:
+		for _, part := range m.models {
+			acceptAfter(part, after)
+		}
+	case *Auto:
+		m.accepts(after)
+	}
 }
 
 // levelVector is level of a model of several inputs.

@@ -2,20 +2,15 @@ package detect
 
 import "math"
 
-// Forecast is what the chosen model expects, and for a counter the count that
-// its rate leads to. Choices that know no season and no trend expect nothing:
+// Forecast is what the past says of the time of day and week, and for a counter
+// the count that this rate leads to. Where nothing recurs nothing is expected:
 // the mean of the past is no look ahead.
 func (m *Auto) Forecast(t int64, confidence float64) (mid, lower, upper float64) {
-	f, ok := m.model.(Forecaster)
-	if !ok || m.choice != choiceSeasonal && m.choice != choiceHoltWinters {
+	mid, sigma, ok := m.m.Forecast(t)
+	if !ok {
 		return noForecast()
 	}
-	mid, lower, upper = f.Forecast(t, confidence)
-	if m.counter {
-		seconds := float64(t-m.raw.T) / 1000
-		mid, lower, upper = m.raw.V+mid*seconds, m.raw.V+lower*seconds, m.raw.V+upper*seconds
-	}
-	return mid, lower, upper
+	return interval(mid, normalBorder(confidence)*sigma)
 }
 
 // Forecast is that of the first model that has one.

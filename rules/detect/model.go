@@ -46,6 +46,10 @@ type Verdict struct {
 	// Score: what a model has gathered over a longer time is not in it. A model
 	// that does not tell the two apart says the same twice.
 	Hold float64
+	// Rank orders points by how odd they are, from 0 to below 1, whether or not
+	// that is evidence of anything. It is shown in place of the evidence, where a
+	// model has such; 0: it has not.
+	Rank float64
 	// Onset is filled by scorers: above 1 where something anomalous begins or
 	// grows by half, up to 1 at a beginning that was not enough, 0 otherwise.
 	Onset float64

@@ -78,6 +78,7 @@ type Scorer struct {
 func NewScorer(m Model, c ScorerConfig) *Scorer {
 	s := &Scorer{c: c.complete()}
 	s.model = level(m, &s.levels)
+	acceptAfter(m, s.c.Accept)
 	return s
 }
 
@@ -182,7 +183,7 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 	case c.Direction == Above && side == 0, c.Direction == Below && side == 1,
 		math.Abs(deviation) < c.MinDev[side],
 		math.Abs(deviation) < c.MinRelDev[side]*math.Abs(v.Expected):
-		v.Score, v.Hold = 0, 0
+		v.Score, v.Hold, v.Rank = 0, 0, 0
 	}
 	v.Lower = min(v.Lower, v.Expected-c.MinDev[0], v.Expected-c.MinRelDev[0]*math.Abs(v.Expected))
 	v.Upper = max(v.Upper, v.Expected+c.MinDev[1], v.Expected+c.MinRelDev[1]*math.Abs(v.Expected))
@@ -190,7 +191,7 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 		lo, hi := c.Range[0], c.Range[1]
 		v.Expected, v.Lower, v.Upper = min(max(v.Expected, lo), hi), min(max(v.Lower, lo), hi), min(max(v.Upper, lo), hi)
 		if outside {
-			v.Score, v.Hold = max(v.Score, c.beyond(value)), max(v.Hold, c.beyond(value))
+			v.Score, v.Hold, v.Rank = max(v.Score, c.beyond(value)), max(v.Hold, c.beyond(value)), 0
 		}
 	}
 	v.Score, v.Hold = min(v.Score, maxScore), min(v.Hold, maxScore)

@@ -190,6 +190,13 @@ func (p *profile) learn(phase, remainder, weight float64) {
 	}
 }
 
+// shift moves x, but not out of what fits.
+func shift(x *float32, by float64) {
+	if m := float64(*x) + by; math.Abs(m) <= math.MaxFloat32 {
+		*x = float32(m)
+	}
+}
+
 // slotUnit makes a slot's past weigh as much as 64 points at most.
 const slotUnit = 1024
 

@@ -1,0 +1,97 @@
+package auto
+
+// What the past says of a bucket: medians of the same time of day on the last
+// seven days, on those of them that are weekdays, or weekend, as the bucket is,
+// and on the same weekday of other weeks.
+const (
+	byDay = iota
+	byKind
+	byWeek
+	analogs
+)
+
+const (
+	lastDays = 7
+	// fineWeeks is how many weeks back pieces are read, ringWeeks how many the
+	// ring can hold.
+	fineWeeks, ringWeeks = 3, 8
+	// admitted is how many weeks a weekday must have been seen in: after one,
+	// anything that was odd in it would be expected.
+	admitted = 2
+)
+
+type analog struct {
+	v  [analogs]float64
+	ok [analogs]bool
+}
+
+// weekday is 0 on Mondays; t is civil time in seconds since 1970.
+func weekday(t int64) int { return int(floorMod(floorDiv(t, day)+3, 7)) }
+
+func weekend(weekday int) bool { return weekday >= 5 }
+
+func (p *past) analog(b int64) (a analog) {
+	today := weekday(b * p.bucket)
+	var days, alike [lastDays]float64
+	n, m := 0, 0
+	for k := range lastDays {
+		v, ok := p.smooth(b-int64(k+1)*p.perDay, b)
+		if !ok {
+			continue
+		}
+		days[n] = v
+		n++
+		if weekend((today+lastDays-k-1)%7) == weekend(today) {
+			alike[m] = v
+			m++
+		}
+	}
+	if n > 0 {
+		a.v[byDay], a.ok[byDay] = median(days[:n]), true
+	}
+	if m > 0 && m < n {
+		a.v[byKind], a.ok[byKind] = median(alike[:m]), true
+	}
+	var weeks [ringWeeks]float64
+	w := 0
+	for k := int64(1); k <= ringWeeks; k++ {
+		at := b - 7*k*p.perDay
+		v, ok := 0.0, false
+		if p.inRing(at, b) {
+			v, ok = p.smooth(at, b)
+		} else if k <= fineWeeks {
+			v, ok = p.older(at)
+		}
+		if ok {
+			weeks[w] = v
+			w++
+		}
+	}
+	if w >= admitted {
+		a.v[byWeek], a.ok[byWeek] = median(weeks[:w]), true
+	}
+	return a
+}
+
+// habit counts the days and weeks on which x, give or take, was seen at the
+// time of bucket b.
+func (p *past) habit(b int64, x, tolerance float64) (days, weeks int) {
+	seen := func(low, high float64) int {
+		if x >= low-tolerance && x <= high+tolerance {
+			return 1
+		}
+		return 0
+	}
+	for k := int64(1); k <= lastDays; k++ {
+		days += seen(p.reach(b-k*p.perDay, b))
+	}
+	for k := int64(1); k <= ringWeeks; k++ {
+		at := b - 7*k*p.perDay
+		if p.inRing(at, b) {
+			weeks += seen(p.reach(at, b))
+		} else if k <= fineWeeks {
+			weeks += seen(p.olderReach(at))
+		}
+	}
+	return days, weeks
+}

@@ -1,0 +1,301 @@
+package auto
+
+import "math"
+
+// episode is what the model keeps of an anomaly while it lasts: how it began,
+// the level that was expected then, and how the deviations have gone since. When
+// a level has held for as long as the rule says, or for a part of that in a
+// series whose levels change often, it becomes the expected one. A level that
+// still grows is not accepted.
+type episode struct {
+	on    bool
+	how   int8 // the statistic that began it
+	sign  int8
+	lead  uint8
+	flips int8    // times that it has changed sides
+	since int64   // milliseconds
+	level float64 // expected, of expectations that are levels
+	off   float64 // deviation before it
+	first float32 // size of the jump that began it
+	peak  [stats]float32
+	side  [stats]uint8
+
+	part     [parts]float32 // mean deviations in parts of the time to accept, the newest first
+	partN    [parts]uint16
+	partFrom int64 // milliseconds
+	sumX     float64
+	sumE     float64
+	num      float64
+
+	// These outlive an episode. told is whether the level has been accepted while
+	// the series is still called anomalous.
+	told     bool
+	accepted float32 // levels accepted of late
+	jump     float32 // usual size of the jumps to them
+}
+
+const (
+	parts        = 13
+	partsOfTime  = 8 // of the time after which a level is accepted
+	grown        = 0.06
+	grownWidths  = 2
+	longestTimes = 30 // the time to accept, for what grows
+	// oftenAccepted is from how many accepted levels on, of late, more are
+	// accepted sooner, and acceptedMemory what of late means, in seconds.
+	oftenAccepted  = 2
+	soonerAccepted = 1.5
+	mostSooner     = 16
+	acceptedMemory = 40 * day
+	// A series that is expected to follow its newest values may be so at a new
+	// level after a fifth of the time; another spread is accepted after ten hours.
+	followShare  = 5
+	spreadAccept = 10 * 3600
+	// jumpSeconds, or jumpSteps, is for how long a jump is looked at from where
+	// it started.
+	jumpSeconds, jumpSteps = 1800, 10
+	flipWidths, mostFlips  = 2.5, 3
+	holdMost               = 4 // widths of a threshold, for the end
+	holdJump               = 8
+	// marginal alerts raise the threshold a little: one that is hardly crossed
+	// again and again is too low.
+	marginal, cautionStep, mostCaution = 1.4, 0.12, 1
+)
+
+// minds takes in whether the series is anomalous, before the value is learned,
+// and tells whether an episode begins.
+func (m *Model) minds(s *scene, anomalous bool) (begins bool) {
+	ep := &m.ep
+	if ep.told = ep.told && anomalous; ep.told && s.evidence <= 1 {
+		anomalous = false // it has accepted the level already
+	}
+	switch {
+	case anomalous && !ep.on:
+		*ep = episode{
+			on: true, how: s.which, sign: s.sign, lead: s.lead, since: s.t, level: s.expected, off: middle(m.ev.off),
+			partFrom: s.t, accepted: ep.accepted, jump: ep.jump,
+		}
+		if s.which == ofJump {
+			ep.first = float32(math.Abs(float64(s.stat[ofJump])))
+		}
+		begins = true
+	case !anomalous && ep.on:
+		m.end(s)
+	}
+	ep.accepted -= ep.accepted * float32(min(m.step/acceptedMemory, 1))
+	if ep.on {
+		ep.note(m, s)
+		if m.acceptable(s) {
+			m.accept(s)
+		}
+	}
+	return begins
+}
+
+// holds is how far the values are still out, in thresholds of what began.
+func (m *Model) holds(s *scene) float64 {
+	ep := &m.ep
+	side := 0
+	if ep.sign < 0 {
+		side = 1
+	}
+	sign := float64(ep.sign)
+	switch ep.how {
+	case ofRest:
+		if m.repeats(s) {
+			return 1
+		}
+		return 0
+	case ofSpread:
+		return sign * float64(s.stat[ofSpread]) / float64(m.threshold(ofSpread, side))
+	case ofJump:
+		return sign * (s.off - ep.off) / s.jumpWidth / min(float64(m.threshold(ofJump, side)), holdJump)
+	}
+	v := s.stat[ofThree]
+	if ep.how >= int8(ofFive) && m.step < 200 {
+		v = s.stat[ofFive]
+	}
+	if ep.how >= int8(ofHours) && m.step < 4000 {
+		v = s.stat[ofHalf]
+	}
+	return sign * float64(v) / min(float64(m.threshold(int(ep.how), side)), holdMost)
+}
+
+// note takes a value of the episode in.
+func (ep *episode) note(m *Model, s *scene) {
+	for i, v := range s.stat {
+		side := uint8(0)
+		if v < 0 {
+			v, side = -v, 1
+		}
+		if v > ep.peak[i] {
+			ep.peak[i], ep.side[i] = v, side
+		}
+	}
+	if ep.how == int8(ofThree) && float64(ep.sign)*s.z < -flipWidths {
+		if ep.flips++; ep.flips >= mostFlips {
+			ep.how, ep.sign = int8(ofSpread), 1
+		}
+	}
+	if ep.how == int8(ofJump) && float64(s.t-ep.since) > 1000*max(jumpSeconds, jumpSteps*m.step) {
+		ep.how = int8(ofThree)
+	}
+	if s.t-ep.partFrom >= m.c.Accept.Milliseconds()/partsOfTime {
+		copy(ep.part[1:], ep.part[:])
+		copy(ep.partN[1:], ep.partN[:])
+		ep.part[0], ep.partN[0], ep.partFrom = 0, 0, s.t
+	}
+	d := clip(s.x-s.expected, rememberClip*s.width)
+	if ep.partN[0] < math.MaxUint16 {
+		ep.partN[0]++
+	}
+	ep.part[0] += (float32(d) - ep.part[0]) / float32(ep.partN[0])
+	ep.num++
+	ep.sumE += s.expected
+	ep.sumX += s.expected + d
+}
+
+// acceptable tells whether the level has held for long enough.
+func (m *Model) acceptable(s *scene) bool {
+	ep := &m.ep
+	age := float64(s.t-ep.since) / 1000
+	full := m.c.Accept.Seconds()
+	after := full
+	if s.lead == byFollow {
+		after /= followShare
+	}
+	if ep.accepted > soonerAccepted {
+		after /= min(mostSooner, math.Exp2(float64(ep.accepted)-1))
+	}
+	switch {
+	case ep.how == ofRest:
+		return age > full
+	case ep.how == int8(ofSpread):
+		return age > min(after, spreadAccept)
+	case after < full:
+		return age > after
+	}
+	part := full / partsOfTime
+	if s.t != ep.partFrom && m.step < part { // only at the end of a part
+		return false
+	}
+	// The newest parts against those of a day before: the time of day matters.
+	w := 2
+	if m.step*6 > part {
+		w = 4
+	}
+	if age < full*(1+float64(w+1)/partsOfTime) {
+		return false
+	}
+	newest, n := ep.mean(1, w)
+	before, k := ep.mean(1+partsOfTime, w)
+	if n == 0 || k == 0 {
+		return true
+	}
+	by := newest - before
+	still := float64(ep.sign)*by > grown*math.Abs(before) && math.Abs(by) > grownWidths*s.width/math.Sqrt(min(n, 16))
+	return !still || age > longestTimes*full
+}
+
+// mean is that of w parts, and of how many values.
+func (ep *episode) mean(from, w int) (mean, n float64) {
+	for i := from; i < min(from+w, parts); i++ {
+		k := float64(ep.partN[i])
+		mean += float64(ep.part[i]) * k
+		n += k
+	}
+	return mean / max(n, 1), n
+}
+
+// end ends the episode: the values are back.
+func (m *Model) end(s *scene) {
+	m.learnPeaks()
+	m.settle(s)
+}
+
+// learnPeaks has the tails learn how far the episode went.
+func (m *Model) learnPeaks() {
+	ep := &m.ep
+	for i := range ep.peak {
+		side := int(ep.side[i])
+		t := &m.ev.tail[i][side]
+		if at := t.at * (1 + t.caution); i != ofJump && ep.peak[i] > at && ep.peak[i] < marginal*at {
+			t.caution = min((1+t.caution)*(1+cautionStep)-1, mostCaution)
+		}
+		m.teach(i, side, ep.peak[i])
+		if horizon[i] < 2000 {
+			m.teach(i, side, ep.peak[i])
+		}
+	}
+}
+
+// settle leaves the episode: the values are where they are expected.
+func (m *Model) settle(s *scene) {
+	if m.kind != counter {
+		for i := range m.recent {
+			m.recent[i] = s.raw
+		}
+	} else {
+		m.follows.mean[byFollow] = s.x
+	}
+	m.ev.mean = [stats]float32{ofSpread: usualSpread}
+	m.ev.off = [3]float64{}
+	m.ep = episode{accepted: m.ep.accepted, jump: m.ep.jump, told: m.ep.told}
+}
+
+// accept makes the level of the episode the expected one: what is remembered of
+// the time before is moved there, by what fits.
+func (m *Model) accept(s *scene) {
+	ep := &m.ep
+	m.learnPeaks()
+	ep.accepted++
+	if ep.first > 0 {
+		if ep.jump == 0 {
+			ep.jump = ep.first
+		}
+		ep.jump += (min(ep.first, 3*ep.jump) - ep.jump) / 3
+	}
+	switch ep.how {
+	case ofRest:
+		m.same.longest = float32(m.same.run)
+	case int8(ofSpread):
+		m.width.scale(min(4, max(0.3, (float64(s.stat[ofSpread])+usualSpread)/usualSpread)))
+	default:
+		m.move(s)
+	}
+	m.ev.z = [3]float32{}
+	ep.told = true
+	m.settle(s)
+	m.past.changes++
+	s.valid = false
+	m.look(s.t, s.raw) // as it looks from here
+}
+
+// move moves everything that is expected to the level of the episode.
+func (m *Model) move(s *scene) {
+	ep := &m.ep
+	by, _ := ep.mean(0, 5)
+	factor := 1.0
+	if ep.sumE > 0 && ep.sumX > 0 {
+		factor = (ep.sumE + by*ep.num) / ep.sumE
+	}
+	multiply := factor > 0.05 && factor < 20 && m.follows.mean[byFollow] > 0
+	to := func(x float64) float64 { return x + by }
+	if multiply {
+		to = func(x float64) float64 { return x * factor }
+	}
+	follow := m.follows.mean[byFollow]
+	m.follows.mean[byHour], m.follows.mean[byLevel] = follow, follow
+	if m.past.bucket > 0 {
+		unit := m.past.unit
+		if multiply {
+			unit *= factor
+		}
+		m.past.change(to, m.past.bucketOf(m.civil.seconds(ep.since, m.c.Location)), to(m.past.base), unit)
+	}
+	if multiply {
+		for i := range m.expect.correct {
+			m.expect.correct[i] *= float32(factor)
+		}
+		m.width.scale(factor)
+	}
+}

@@ -1,0 +1,212 @@
+package auto
+
+import "math"
+
+// Statistics of the deviations, each over a horizon of its own.
+const (
+	ofJump   = iota // the jump of one value from those before
+	ofThree         // the middle one of three deviations
+	ofFive          // mean over five minutes
+	ofHalf          // over half an hour
+	ofHours         // over three hours
+	ofDay           // over a day
+	ofSpread        // mean of the deviations' sizes over twenty minutes
+	stats
+)
+
+// ofRest is what begins an episode of a series that is stuck.
+const ofRest int8 = 9
+
+var (
+	// horizon is the time constant of each mean, in seconds.
+	horizon = [stats]float64{ofFive: 300, ofHalf: 1800, ofHours: 3 * 3600, ofDay: day, ofSpread: 1200}
+	// leastEffect is what each must be at least to be evidence, in widths: less is
+	// a trifle, however rare. At a budget of one alert in 30 days.
+	leastEffect = [stats]float64{4, 2.56, 1.84, 1.36, 1.04, 0.96, 0.72}
+	// leastCalm is that of a spread that is too small.
+	leastCalm = 0.36
+	// share is the part of the budget that one side of a statistic gets: over
+	// these.
+	share = [stats]float64{4, 4, 16, 16, 16, 16, 16}
+)
+
+const (
+	leastSteps, spreadSteps = 3, 20 // of a horizon
+	// usualSpread is the mean size of deviations in widths, of a normal
+	// distribution.
+	usualSpread = 0.8
+	statClip    = 8 // widths that one value adds to a mean
+	// Evidence counts less on the first day, and not at all in the first hour.
+	firstDay, firstHour = day, 3600
+	youngFactor         = 4
+	learnFrom           = 0.4 * day // for tails
+	notYet              = 0.9       // the most evidence of those that know too little
+)
+
+// evidence is how the newest deviations look over each horizon, and how they
+// have looked.
+type evidence struct {
+	z    [3]float32 // newest deviations, in widths
+	off  [3]float64 // likewise in the units of values, of usual times
+	mean [stats]float32
+	tail [stats][2]tail // above, below
+}
+
+// forget ends what is under way.
+func (e *evidence) forget() {
+	e.mean = [stats]float32{}
+	e.z = [3]float32{}
+}
+
+// rate is the weight of a value in the mean of a statistic.
+func (m *Model) rate(i int, dt float64) float32 {
+	steps := float64(leastSteps)
+	if i == ofSpread {
+		steps = spreadSteps
+	}
+	dt = min(dt, longGapSteps*m.step)
+	return float32(dt / (max(horizon[i], steps*m.step) + dt))
+}
+
+// mean is that of a statistic with one deviation more.
+func (m *Model) mean(i int, mean, z float32, dt float64) float32 {
+	if i == ofSpread {
+		z = max(z, -z)
+		if mean == 0 {
+			mean = usualSpread
+		}
+	}
+	return mean + m.rate(i, dt)*(z-mean)
+}
+
+// inserts is how many seconds lie between values of a statistic that do not
+// depend on each other.
+func (m *Model) inserts(i int) float64 { return max(horizon[i]/4, m.step) }
+
+// weigh makes the evidence of a scene.
+func (m *Model) weigh(s *scene) {
+	e := &m.ev
+	mean, z := e.mean, e.z
+	if s.gap {
+		mean, z = [stats]float32{}, [3]float32{}
+	}
+	z[m.n%3] = float32(s.z)
+	clipped := float32(clip(s.z, statClip))
+	s.stat[ofJump] = float32(s.zJump)
+	s.stat[ofThree] = max(min(z[0], z[1]), min(max(z[0], z[1]), z[2]))
+	for i := ofFive; i < stats; i++ {
+		s.stat[i] = m.mean(i, mean[i], clipped, s.dt)
+		if i != ofSpread {
+			continue
+		}
+		s.stat[i] -= usualSpread
+		if s.stat[i] > 0 && !m.ep.on { // a shift is no spread
+			s.stat[i] = max(0, s.stat[i]-float32(math.Abs(float64(mean[ofHalf]))))
+		}
+	}
+	best, age := float32(0), m.age()
+	for i, v := range s.stat {
+		side, sign := 0, int8(1)
+		if v < 0 {
+			v, side, sign = -v, 1, -1
+		}
+		r := v / m.threshold(i, side)
+		if i == ofJump && age < firstDay { // a tail is known last
+			r /= float32(1 + youngFactor*(1-age/firstDay))
+		}
+		if r > best {
+			best, s.which, s.sign = r, int8(i), sign
+		}
+	}
+	s.evidence = float64(best)
+	if best <= 1 && m.stuck(s) {
+		s.evidence, s.which = 1.05, ofRest
+	}
+	if age < firstDay {
+		s.evidence /= 1 + youngFactor*(1-age/firstDay)
+	}
+	if m.n < settled || age < firstHour {
+		s.evidence = min(s.evidence, notYet)
+	}
+	s.hold = s.evidence
+	if m.ep.on {
+		s.hold = m.holds(s)
+	}
+	wide := 1.0
+	if age < firstDay {
+		wide = 1 + youngFactor*(1-age/firstDay)
+	}
+	s.above = s.width * float64(m.threshold(ofThree, 0)) * wide
+	s.below = s.width * float64(m.threshold(ofThree, 1)) * wide
+}
+
+// threshold is where a statistic is evidence of 1.
+func (m *Model) threshold(i, side int) float32 {
+	t := &m.ev.tail[i][side]
+	at := t.at
+	if at == 0 { // nothing has been learned
+		at = float32(unknownFactor * m.leastOf(i, side))
+	}
+	if i == ofJump && m.ep.accepted > oftenAccepted {
+		at = max(at, 1.3*m.ep.jump)
+	}
+	return at * (1 + t.caution)
+}
+
+// leastOf is the least effect of a statistic.
+func (m *Model) leastOf(i, side int) float64 {
+	least := leastEffect[i]
+	if i == ofSpread && side == 1 {
+		least = leastCalm
+	}
+	// Larger budgets are spent on smaller effects, as those of a normal tail.
+	return least * min(max(1-0.06*math.Log(30*m.c.Alerts), 0.5), 1.3)
+}
+
+// learn takes the statistics in. Of an episode its begin is learned, so that
+// tails know what they called rare.
+func (e *evidence) learn(m *Model, s *scene, begins bool) {
+	e.z[m.n%3] = float32(s.z)
+	for i := ofFive; i < stats; i++ {
+		e.mean[i] = m.mean(i, e.mean[i], float32(clip(s.z, statClip)), s.dt)
+	}
+	if !m.ep.on {
+		e.off[m.n%3] = s.off
+	}
+	if m.age()+m.step < learnFrom {
+		return
+	}
+	fresh := float64(s.t-m.ep.since) < 2500*m.step
+	for i, v := range s.stat {
+		every := m.inserts(i)
+		began := begins && m.ep.how == int8(i)
+		if i >= ofFive && every > m.step && !began {
+			if k := int64(every); floorDiv(s.t/1000, k) == floorDiv(s.t/1000-int64(s.dt), k) {
+				continue
+			}
+		}
+		if m.ep.on && !(fresh && (i <= ofThree || began)) {
+			continue
+		}
+		side := 0
+		if v < 0 {
+			v, side = -v, 1
+		}
+		m.teach(i, side, v)
+		m.teach(i, 1-side, 0)
+	}
+}
+
+// teach adds a value, bounded, to a tail.
+func (m *Model) teach(i, side int, v float32) {
+	t := &m.ev.tail[i][side]
+	t.add(min(v, peakClip*max(t.at, float32(m.leastOf(i, side)))))
+	if t.due() {
+		least := 0.02
+		if i <= ofThree {
+			least = -0.05
+		}
+		p := m.inserts(i) * m.c.Alerts / (share[i] * day)
+		t.measure(p, m.leastOf(i, side), least, m.inserts(i)*min(1, 1/(30*m.c.Alerts)))
+	}
+}

@@ -1,0 +1,250 @@
+package auto
+
+import "math"
+
+// past remembers the series: the means of the last weekBuckets buckets, which
+// are five minutes long, or one step where that is longer, and of two weeks
+// before in pieces of an hour. Medians of the same time on other days and
+// in other weeks are what the series is expected to be like then; one incident
+// among them moves no median.
+type past struct {
+	ring     [ringBuckets]half
+	old      [oldPieces]half
+	base     float64 // what is remembered is relative to it,
+	unit     float64 // and in this unit; 0: nothing has been remembered yet
+	bucket   int64   // seconds; 0: the step is not known yet
+	first    int64   // first bucket
+	now      int64   // bucket that is being filled
+	sum, n   float64 // of its values
+	piece    int64   // piece that is being filled
+	oldSum   float64
+	oldN     float64
+	started  bool
+	changes  int64 // times that what is remembered has changed
+	perDay   int64 // buckets, by bucket
+	perPiece int64 // buckets
+}
+
+const (
+	ringBuckets = 2016 // a week of five minutes
+	oldPieces   = 342  // two weeks of hours
+	piecesADay  = 24
+	day         = 86400 // seconds
+	fine        = 900   // seconds; longer buckets are compared one by one
+	// nearby is how many buckets before and after one belong to the same time:
+	// jobs do not start on the second.
+	nearby = 2
+)
+
+// start sets the length of a bucket for a step in seconds.
+func (p *past) start(step float64) {
+	bucket := int64(300)
+	if step > 200 {
+		bucket = max(60, int64(min(step, 30*day)+30)/60*60)
+	}
+	p.shape(bucket)
+	for i := range p.ring {
+		p.ring[i] = nothing
+	}
+	for i := range p.old {
+		p.old[i] = nothing
+	}
+}
+
+// shape works out what follows from the length of a bucket.
+func (p *past) shape(bucket int64) {
+	p.bucket = bucket
+	p.perDay = max(1, (day+bucket/2)/bucket)
+	p.perPiece = max(1, p.perDay/piecesADay)
+}
+
+func floorMod(a, n int64) int64 {
+	if a %= n; a < 0 {
+		a += n
+	}
+	return a
+}
+
+func floorDiv(a, n int64) int64 { return (a - floorMod(a, n)) / n }
+
+func (p *past) half(x float64) half    { return toHalf((x - p.base) / p.unit) }
+func (p *past) value(h half) float64   { return p.base + h.float()*p.unit }
+func (p *past) bucketOf(t int64) int64 { return floorDiv(t, p.bucket) }
+func (p *past) known(b, of int64) bool {
+	return p.started && b >= p.first && b <= p.now && of-b <= ringBuckets
+}
+func (p *past) pieceOf(b int64) int64   { return floorDiv(b, p.perPiece) }
+func (p *past) inRing(b, of int64) bool { return of-b <= ringBuckets }
+
+// at is the mean of bucket b as bucket of sees it.
+func (p *past) at(b, of int64) (float64, bool) {
+	if !p.known(b, of) {
+		return 0, false
+	}
+	if b == p.now {
+		if p.n == 0 {
+			return 0, false
+		}
+		return p.value(p.half(p.sum / p.n)), true
+	}
+	h := p.ring[floorMod(b, ringBuckets)]
+	if h == nothing {
+		return 0, false
+	}
+	return p.value(h), true
+}
+
+// smooth is the mean of bucket b and its neighbours, which count half.
+func (p *past) smooth(b, of int64) (float64, bool) {
+	v, ok := p.at(b, of)
+	if p.bucket > fine {
+		return v, ok
+	}
+	sum, n := 0.0, 0.0
+	if ok {
+		sum, n = 2*v, 2
+	}
+	for _, k := range [2]int64{-1, 1} {
+		if v, ok := p.at(b+k, of); ok {
+			sum += v
+			n++
+		}
+	}
+	if n == 0 {
+		return 0, false
+	}
+	return sum / n, true
+}
+
+// reach is the least and the greatest value nearby bucket b.
+func (p *past) reach(b, of int64) (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	w := int64(nearby)
+	if p.bucket > fine {
+		w = 0
+	}
+	for k := -w; k <= w; k++ {
+		if v, ok := p.at(b+k, of); ok {
+			low, high = min(low, v), max(high, v)
+		}
+	}
+	return low, high
+}
+
+// older reads the weeks before the ring, between the middles of two pieces.
+func (p *past) older(b int64) (float64, bool) {
+	if !p.started || b < p.first || p.now-b > ringBuckets+(oldPieces-4)*p.perPiece {
+		return 0, false
+	}
+	i := p.pieceOf(b)
+	h := p.old[floorMod(i, oldPieces)]
+	if h == nothing {
+		return 0, false
+	}
+	v := p.value(h)
+	share := (float64(floorMod(b, p.perPiece))+0.5)/float64(p.perPiece) - 0.5
+	next := i + 1
+	if share < 0 {
+		next, share = i-1, -share
+	}
+	if h := p.old[floorMod(next, oldPieces)]; h != nothing {
+		v += (p.value(h) - v) * share
+	}
+	return v, true
+}
+
+// olderReach is reach for the weeks before the ring.
+func (p *past) olderReach(b int64) (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	if _, ok := p.older(b); !ok {
+		return low, high
+	}
+	for i := p.pieceOf(b) - 1; i <= p.pieceOf(b)+1; i++ {
+		if h := p.old[floorMod(i, oldPieces)]; h != nothing {
+			low, high = min(low, p.value(h)), max(high, p.value(h))
+		}
+	}
+	return low, high
+}
+
+// advance goes on to bucket b. What was filled is remembered, or instead, when
+// that is a number.
+func (p *past) advance(b int64, instead float64) {
+	if !p.started {
+		p.started, p.first, p.now = true, b, b
+		return
+	}
+	if b <= p.now { // clocks set back
+		return
+	}
+	v := math.NaN()
+	if p.n > 0 {
+		v = p.sum / p.n
+		if !math.IsNaN(instead) {
+			v = instead
+		}
+	}
+	p.put(p.now, v)
+	for k := max(p.now+1, b-ringBuckets); k < b; k++ {
+		p.put(k, math.NaN())
+	}
+	p.now, p.sum, p.n = b, 0, 0
+}
+
+// put writes bucket b. What leaves the ring for it goes to the older weeks.
+func (p *past) put(b int64, v float64) {
+	i := floorMod(b, ringBuckets)
+	if leaving := b - ringBuckets; leaving >= p.first {
+		if piece := p.pieceOf(leaving); piece != p.piece {
+			h := nothing
+			if p.oldN > 0 {
+				h = p.half(p.oldSum / p.oldN)
+			}
+			p.old[floorMod(p.piece, oldPieces)] = h
+			p.piece, p.oldSum, p.oldN = piece, 0, 0
+		}
+		if h := p.ring[i]; h != nothing {
+			p.oldSum += p.value(h)
+			p.oldN++
+		}
+	}
+	p.ring[i] = p.half(v)
+}
+
+// change maps what was remembered before bucket since by f, and keeps the rest,
+// relative to base and in unit from now on.
+func (p *past) change(f func(float64) float64, since int64, base, unit float64) {
+	was := *p
+	p.base, p.unit = base, unit
+	for i, h := range p.old {
+		if h != nothing {
+			p.old[i] = p.half(f(was.value(h)))
+		}
+	}
+	for b := max(p.first, p.now-ringBuckets); b < p.now; b++ {
+		i := floorMod(b, ringBuckets)
+		h := was.ring[i]
+		if h == nothing {
+			continue
+		}
+		v := was.value(h)
+		if b < since {
+			v = f(v)
+		}
+		p.ring[i] = p.half(v)
+	}
+	if p.oldN > 0 {
+		p.oldSum = f(p.oldSum/p.oldN) * p.oldN
+	}
+	p.changes++
+}
+
+// median of the middle, or of the two in the middle; it sorts.
+func median(a []float64) float64 {
+	for i := 1; i < len(a); i++ {
+		for j := i; j > 0 && a[j] < a[j-1]; j-- {
+			a[j], a[j-1] = a[j-1], a[j]
+		}
+	}
+	return (a[(len(a)-1)/2] + a[len(a)/2]) / 2
+}

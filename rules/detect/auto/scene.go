@@ -1,0 +1,121 @@
+package auto
+
+import (
+	"math"
+	"sync"
+)
+
+// scene is one value as it looks before it is learned.
+type scene struct {
+	valid bool
+	at    int64 // points learned before it
+	t     int64 // milliseconds
+	raw   float64
+
+	skip  bool // it says nothing: a counter was reset
+	gap   bool // what was under way is over
+	dt    float64
+	civil int64 // seconds
+	block int64
+	x     float64 // what the model sees of raw
+
+	say          [expected]float64
+	have         [expected]bool
+	lead         uint8
+	expected     float64
+	off          float64 // from expected, edges allowed for
+	jump         float64 // of off from those before
+	width        float64
+	jumpWidth    float64
+	z, zJump     float64 // bounded
+	stat         [stats]float32
+	evidence     float64
+	which        int8
+	sign         int8
+	hold, rank   float64
+	below, above float64 // where a single value would be evidence of 1, from expected
+}
+
+// mostWidths bounds deviations: farther out, one is as bad as another.
+const mostWidths = 300
+
+// scenes are scratch: a model needs one between the judging of a value and its
+// learning only.
+var scenes = sync.Pool{New: func() any { return new(scene) }}
+
+// done gives the scene back.
+func (m *Model) done() {
+	if m.now != nil {
+		scenes.Put(m.now)
+		m.now = nil
+	}
+}
+
+// look makes the scene of a value, at most once.
+func (m *Model) look(t int64, raw float64) *scene {
+	s := m.now
+	if s == nil {
+		s = scenes.Get().(*scene) //nolint:forcetypeassert // nothing else is put there
+		s.valid = false
+		m.now = s
+	}
+	if s.valid && s.at == m.n && s.t == t && math.Float64bits(s.raw) == math.Float64bits(raw) {
+		return s
+	}
+	*s = scene{valid: true, at: m.n, t: t, raw: raw, dt: m.step}
+	if m.n > 0 {
+		s.dt = max(float64(t-m.last)/1000, leastGap)
+	}
+	if s.x, s.skip = m.value(raw, s.dt); s.skip {
+		if m.ep.on {
+			s.hold = 1 // nothing is known of it
+		}
+		return s
+	}
+	s.gap = s.dt > longGapSteps*m.step && s.dt > longGapSeconds
+	s.civil = m.civil.seconds(t, m.c.Location)
+	s.block = floorMod(s.civil, day) / blockLength
+	m.expectations(s)
+	s.width, s.jumpWidth = m.width.of(s.civil, m.follows.mean[byLevel], &m.same)
+	s.off = m.edge(s, s.x-s.expected, s.width)
+	s.jump = s.off - middle(m.ev.off)
+	s.z = clip(s.off/s.width, mostWidths)
+	s.zJump = clip(s.jump/s.jumpWidth, mostWidths)
+	m.allowHabits(s)
+	m.weigh(s)
+	s.rank = m.rank.of(s)
+	return s
+}
+
+// Habits: what was seen at this time on several of the last days, or in other
+// weeks, is no surprise, whatever leads.
+const (
+	habitDays, habitWeeks = 3, 2
+	habitTolerance        = 2.5 // widths
+	// habitWidths is what a habit may still deviate by.
+	habitWidths = 2.0
+	// Smaller deviations need no excuse.
+	habitFrom, habitJump = 2.5, 3.5
+	habitAge             = 3 * day
+	habitWeekAge         = 15 * day
+)
+
+func (m *Model) allowHabits(s *scene) {
+	age := m.age()
+	if m.past.bucket == 0 || age <= habitAge || math.Abs(s.z) <= habitFrom && math.Abs(s.zJump) <= habitJump {
+		return
+	}
+	tolerance := habitTolerance * s.width
+	if m.same.share > mostly {
+		tolerance = min(tolerance, float64(m.same.size)/2)
+	}
+	days, weeks := m.past.habit(m.past.bucketOf(s.civil), s.x, tolerance)
+	if days >= habitDays || weeks >= habitWeeks && age > habitWeekAge {
+		s.z = clip(s.z, habitWidths)
+		s.zJump = clip(s.zJump, habitWidths)
+	}
+}
+
+func middle(a [3]float64) float64 {
+	return max(min(a[0], a[1]), min(max(a[0], a[1]), a[2]))
+}

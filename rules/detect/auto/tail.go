@@ -1,0 +1,125 @@
+package auto
+
+import "math"
+
+// tail is how large one side of a statistic has been: a histogram over its
+// logarithm, which forgets slowly. What is exceeded with a small probability is
+// extrapolated by a generalised Pareto distribution (J. Pickands, Statistical
+// inference using extreme order statistics, Annals of Statistics 3, 1975): from
+// three quantiles at probabilities in a geometric sequence, of which the
+// smallest is large enough to rest on many values, so that the anomalies among
+// them matter little, with the shape drawn to a prior where there are few.
+type tail struct {
+	count   [tailBins]uint16
+	n       uint16
+	since   uint16
+	at      float32 // what is exceeded as rarely as the budget allows; 0: not measured yet
+	caution float32 // by how much alerts that were hardly any have raised it
+}
+
+const (
+	tailBins      = 36
+	tailLow       = 0.1 // statistics from here on are told apart, by
+	binsPerOctave = 3
+	tailMemory    = 40000
+	// unknownFactor widens the least effect to the threshold of a tail of which
+	// fewer than tailFew values are known.
+	tailFew       = 20
+	unknownFactor = 1.5
+	// Quantiles at these probabilities: the first, and the last, or the one that
+	// so many values exceed, but for the very first.
+	tailBegin, tailEnd, tailEndCount, tailEndMost = 0.2, 0.003, 10, 0.1
+	// shapePrior is the shape that is assumed, as if this many values had shown it.
+	shapePrior, priorValues, shapeMost = 0.05, 100, 0.8
+	peakClip                           = 1.5
+	// cautionMemory is how long caution lasts, in seconds.
+	cautionMemory = 240 * day
+)
+
+// edges are the lower edges of the bins.
+var edges = func() (e [tailBins + 1]float64) {
+	for i := 1; i < len(e); i++ {
+		e[i] = tailLow * math.Exp2(float64(i-1)/binsPerOctave)
+	}
+	return e
+}()
+
+func (t *tail) add(v float32) {
+	b := 0
+	for x := v / tailLow; x > 1 && b < tailBins-1; {
+		// The exponent gives the octave, comparisons the third of it.
+		bits := math.Float32bits(x)
+		b = binsPerOctave*(int(bits>>23)-127) + 1
+		f := math.Float32frombits(bits&(1<<23-1) | 127<<23)
+		if f >= 1.587401 {
+			b += 2
+		} else if f >= 1.259921 {
+			b++
+		}
+		b = min(b, tailBins-1)
+		break
+	}
+	t.count[b]++
+	t.n++
+	t.since++
+	if t.n >= tailMemory {
+		t.n = 0
+		for i := range t.count {
+			t.count[i] /= 2
+			t.n += t.count[i]
+		}
+	}
+}
+
+// due tells whether it is time to measure: often at first.
+func (t *tail) due() bool {
+	return t.since >= 64 || t.n < 500 && t.since >= 8
+}
+
+// quantile is the value that a share p exceeds. Within a bin the logarithm of
+// the share falls linearly.
+func (t *tail) quantile(p float64) float64 {
+	want, above := p*float64(t.n), 0.0
+	for b := tailBins - 1; b >= 0; b-- {
+		c := float64(t.count[b])
+		if above+c > want {
+			low, high := edges[b], edges[b+1]
+			top := max(above, min(0.5, want/2))
+			return low + (high-low)*math.Log((above+c)/want)/math.Log((above+c)/top)
+		}
+		above += c
+	}
+	return 0
+}
+
+// measure finds what is exceeded with probability p, at least the least effect
+// and with at least the given shape. every is for how many seconds a value stands.
+func (t *tail) measure(p, least, leastShape, every float64) {
+	t.caution *= float32(max(0, 1-every*float64(t.since)/cautionMemory))
+	t.since = 0
+	n := float64(t.n)
+	if n < tailFew {
+		t.at = float32(unknownFactor * least)
+		return
+	}
+	end := min(max(tailEnd, tailEndCount/n, p), tailEndMost)
+	if p > end {
+		end = p
+	}
+	middle := math.Sqrt(tailBegin * end)
+	a, b, c := t.quantile(tailBegin), t.quantile(middle), t.quantile(end)
+	first, second := max(b-a, 1e-3), max(c-b, 1e-3)
+	span := math.Log(tailBegin / middle)
+	known := middle * n
+	second = math.Exp((known*math.Log(second) + priorValues*(math.Log(first)+shapePrior*span)) / (known + priorValues))
+	shape := max(leastShape, min(shapeMost, math.Log(second/first)/span))
+	if math.Abs(shape) < 0.01 {
+		shape = 0.01
+	}
+	at := b + second
+	if k := math.Log(end/p) / span; k > 0 {
+		r := math.Exp(shape * span)
+		at += second * r * (math.Exp(shape*span*k) - 1) / (r - 1)
+	}
+	t.at = float32(max(at, least))
+}

@@ -1,0 +1,181 @@
+package auto
+
+import "math"
+
+// widths are how far values usually lie from what is expected, by the time of
+// day, and from the value before.
+type widths struct {
+	quarter [quarters]float32 // mean absolute deviations by a quarter of an hour; 0: none yet
+	all     float32
+	hour    [hours]float32 // likewise of jumps, by hour
+	jump    float32
+}
+
+const (
+	quarters      = 96
+	quarterLength = day / quarters
+	hours         = 24
+	hourLength    = day / hours
+	// sigma is the standard deviation for each mean absolute one, of a normal
+	// distribution.
+	sigma = 1.25
+	// leastOfAll is the part of the width of all day that no time of day falls
+	// below, leastOfLevel that of the level: less is numbers' own precision.
+	leastOfAll   = 0.25
+	leastOfLevel = 1e-3
+	least        = 1e-12
+	neighbours   = 0.8
+	widthClip    = 5 // widths
+	allMemory    = 5 * day
+	visits       = 8 // of a time of day
+)
+
+// of is the width of deviations at a civil time, and of jumps.
+func (w *widths) of(civil int64, level float64, same *resting) (width, jump float64) {
+	floor := leastOfLevel*math.Abs(level) + least
+	if q := same.quantum(); q > 0 {
+		floor = max(floor, q)
+	}
+	sod := floorMod(civil, day)
+	i := int(sod / quarterLength)
+	at := func(k int, otherwise float64) float64 {
+		if v := w.quarter[(k+quarters)%quarters]; v > 0 {
+			return float64(v)
+		}
+		return otherwise
+	}
+	a := at(i, float64(w.all))
+	b, c := at(i+1, a), at(i-1, a)
+	width = max((a+b+c)/3, neighbours*max(a, b, c), leastOfAll*float64(w.all))
+	jump = float64(w.hour[sod/hourLength])
+	if jump == 0 {
+		jump = float64(w.jump)
+	}
+	jump = max(jump, leastOfAll*float64(w.jump))
+	return max(sigma*width, floor), max(sigma*jump, floor)
+}
+
+// learn takes a deviation and a jump in, bounded; of an anomaly the first ones.
+func (w *widths) learn(m *Model, s *scene, begins bool) {
+	if m.ep.on && !begins {
+		return
+	}
+	d, j := math.Abs(s.x-s.expected), math.Abs(s.jump)
+	known := m.n > settled+1
+	if known {
+		d, j = min(d, widthClip*s.width), min(j, widthClip*s.jumpWidth)
+	}
+	n := float64(m.n)
+	sod := floorMod(s.civil, day)
+	w.all += float32(max(min(m.step/allMemory, 1), 1/n) * (d - float64(w.all)))
+	if known {
+		teach(m, &w.quarter[sod/quarterLength], d, sod, quarterLength)
+	}
+	if m.n > 4 {
+		w.jump += float32(max(min(m.step/allMemory, 1), 1/(n-3)) * (j - float64(w.jump)))
+		if known {
+			teach(m, &w.hour[sod/hourLength], j, sod, hourLength)
+		}
+	}
+}
+
+// teach takes x into the mean of a time of day, which starts as a plain one: it
+// has been visited on every day so far.
+func teach(m *Model, mean *float32, x float64, sod, length int64) {
+	a := float64(length) / m.step // values in a visit
+	seen := math.Floor(m.age()/day)*a + math.Floor(float64(sod%length)/m.step)
+	rate := max(min(1/(visits*a), 1.0/visits), 1/(seen+1))
+	if *mean == 0 {
+		rate = 1
+	}
+	*mean += float32(rate * (x - float64(*mean)))
+}
+
+// scale multiplies all widths, when a level with another noise is accepted.
+func (w *widths) scale(f float64) {
+	for _, a := range [][]float32{w.quarter[:], w.hour[:], {}} {
+		for i := range a {
+			a[i] *= float32(f)
+		}
+	}
+	w.all *= float32(f)
+	w.jump *= float32(f)
+}
+
+// resting knows series that stay where they are most of the time, and move by
+// steps of some size: flags, replicas, settings.
+type resting struct {
+	share    float32 // of points equal to the one before
+	size     float32 // mean of the others' steps
+	steps    float32
+	run      int32 // points equal to each other, newest ones
+	longest  float32
+	positive bool // no value has been negative
+}
+
+const (
+	mostly = 0.5
+	// quantumShare is the part of a usual step that is the least width of a
+	// series that mostly rests.
+	quantumShare = 0.2
+	stuckSteps   = 100 // a series must have moved so often to be stuck
+	stuckPoints  = 12
+	stuckSeconds = 900
+	stuckTimes   = 3 // the longest run
+)
+
+// quantum is the least width, 0 of a series that moves.
+func (r *resting) quantum() float64 {
+	if r.share > mostly {
+		return quantumShare * float64(r.size)
+	}
+	return 0
+}
+
+// equal tells whether x repeats the value before.
+func (m *Model) repeats(s *scene) bool {
+	if m.kind == counter {
+		return s.x == 0
+	}
+	return m.n > 0 && s.raw == m.raw
+}
+
+// stuck tells whether the series has rested for much longer than it ever has.
+func (m *Model) stuck(s *scene) bool {
+	r := &m.same
+	run := float64(r.run + 1)
+	return m.repeats(s) && m.age() > day && r.steps > stuckSteps && run > stuckPoints &&
+		run*m.step > stuckSeconds && run > stuckTimes*float64(r.longest)+3
+}
+
+func (r *resting) learn(m *Model, s *scene) {
+	if m.n == 0 {
+		r.positive = true
+	}
+	if s.x < 0 {
+		r.positive = false
+	}
+	if m.repeats(s) {
+		r.run++
+	} else {
+		r.steps++
+		if !m.ep.on {
+			r.longest = max(r.longest, float32(r.run))
+		}
+		r.run = 0
+	}
+	if m.n == 0 || m.kind == counter {
+		return
+	}
+	rate := float32(max(1/float64(m.n+1), 1.0/2000))
+	d := float32(min(math.Abs(s.raw-m.raw), math.MaxFloat32))
+	if d == 0 {
+		r.share += rate * (1 - r.share)
+		return
+	}
+	r.share -= rate * r.share
+	if r.size == 0 {
+		r.size = d
+	}
+	r.size += max(1.0/200, 1/(r.steps+1)) * (min(d, 3*r.size) - r.size)
+}
