@@ -80,9 +80,11 @@ func (m *Auto) Learn(p Point, weight float64) { m.m.Learn(p.T, p.V, weight <= 0)
 
 // learnAt learns what is usual, and of what is anomalous that it is.
 func (m *Auto) learnAt(p Point, w weights) {
-	if !w.none {
-		m.m.Learn(p.T, p.V, w.anomalous)
+	if w.none {
+		m.m.Release()
+		return
 	}
+	m.m.Learn(p.T, p.V, w.anomalous)
 }
 
 // accepts is told after how long a level is accepted.

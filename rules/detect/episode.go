@@ -27,8 +27,8 @@ const (
 	// be a new onset, onsetValues how many evaluations it is the mean of.
 	onsetGrowth = 1.5
 	onsetValues = 3
-	// onsetRest is how many evaluations lie between two onsets of one episode at
-	// least: noise on a large deviation is none.
+	// onsetRest is for how many evaluations after an onset there is no other: what
+	// grows so soon is still beginning.
 	onsetRest = 10
 	// recentEvaluations is the time constant with which a maximum of the
 	// evidence is forgotten.

@@ -59,6 +59,7 @@ func (c *civil) seconds(t int64, where *time.Location) int64 {
 
 // value is what the model sees of v at dt seconds after the newest point.
 func (m *Model) value(v, dt float64) (x float64, skip bool) {
+	v = clip(v, mostValue)
 	if m.kind != counter || m.n == 0 {
 		return v, false
 	}

@@ -54,7 +54,8 @@ const (
 	// it started.
 	jumpSeconds, jumpSteps = 1800, 10
 	flipWidths, mostFlips  = 2.5, 3
-	holdMost               = 4 // widths of a threshold, for the end
+	over                   = 0.5 // of Hold: the values are back
+	holdMost               = 4   // widths of a threshold, for the end
 	holdJump               = 8
 	// marginal alerts raise the threshold a little: one that is hardly crossed
 	// again and again is too low.
@@ -65,6 +66,10 @@ const (
 // and tells whether an episode begins.
 func (m *Model) minds(s *scene, anomalous bool) (begins bool) {
 	ep := &m.ep
+	if ep.on && s.gap && s.dt > m.c.Accept.Seconds()/partsOfTime { // who knows what has been since
+		m.forget()
+		ep.told = true
+	}
 	if ep.told = ep.told && anomalous; ep.told && s.evidence <= 1 {
 		anomalous = false // it has accepted the level already
 	}
@@ -157,6 +162,9 @@ func (ep *episode) note(m *Model, s *scene) {
 // acceptable tells whether the level has held for long enough.
 func (m *Model) acceptable(s *scene) bool {
 	ep := &m.ep
+	if s.hold < over {
+		return false
+	}
 	age := float64(s.t-ep.since) / 1000
 	full := m.c.Accept.Seconds()
 	after := full
@@ -232,11 +240,16 @@ func (m *Model) learnPeaks() {
 func (m *Model) settle(s *scene) {
 	if m.kind != counter {
 		for i := range m.recent {
-			m.recent[i] = s.raw
+			m.recent[i] = s.x
 		}
 	} else {
 		m.follows.mean[byFollow] = s.x
 	}
+	m.forget()
+}
+
+// forget leaves the episode, whatever the values are.
+func (m *Model) forget() {
 	m.ev.mean = [stats]float32{ofSpread: usualSpread}
 	m.ev.off = [3]float64{}
 	m.ep = episode{accepted: m.ep.accepted, jump: m.ep.jump, told: m.ep.told}

@@ -23,8 +23,6 @@ var (
 	// leastEffect is what each must be at least to be evidence, in widths: less is
 	// a trifle, however rare. At a budget of one alert in 30 days.
 	leastEffect = [stats]float64{4, 2.56, 1.84, 1.36, 1.04, 0.96, 0.72}
-	// leastCalm is that of a spread that is too small.
-	leastCalm = 0.36
 	// share is the part of the budget that one side of a statistic gets: over
 	// these.
 	share = [stats]float64{4, 4, 16, 16, 16, 16, 16}
@@ -106,6 +104,9 @@ func (m *Model) weigh(s *scene) {
 	}
 	best, age := float32(0), m.age()
 	for i, v := range s.stat {
+		if i == ofSpread && v < 0 { // an expectation has become better, or ofRest tells
+			continue
+		}
 		side, sign := 0, int8(1)
 		if v < 0 {
 			v, side, sign = -v, 1, -1
@@ -145,7 +146,7 @@ func (m *Model) threshold(i, side int) float32 {
 	t := &m.ev.tail[i][side]
 	at := t.at
 	if at == 0 { // nothing has been learned
-		at = float32(unknownFactor * m.leastOf(i, side))
+		at = float32(unknownFactor * m.leastOf(i))
 	}
 	if i == ofJump && m.ep.accepted > oftenAccepted {
 		at = max(at, 1.3*m.ep.jump)
@@ -154,13 +155,9 @@ func (m *Model) threshold(i, side int) float32 {
 }
 
 // leastOf is the least effect of a statistic.
-func (m *Model) leastOf(i, side int) float64 {
-	least := leastEffect[i]
-	if i == ofSpread && side == 1 {
-		least = leastCalm
-	}
+func (m *Model) leastOf(i int) float64 {
 	// Larger budgets are spent on smaller effects, as those of a normal tail.
-	return least * min(max(1-0.06*math.Log(30*m.c.Alerts), 0.5), 1.3)
+	return leastEffect[i] * min(max(1-0.06*math.Log(30*m.c.Alerts), 0.5), 1.3)
 }
 
 // learn takes the statistics in. Of an episode its begin is learned, so that
@@ -200,13 +197,13 @@ func (e *evidence) learn(m *Model, s *scene, begins bool) {
 // teach adds a value, bounded, to a tail.
 func (m *Model) teach(i, side int, v float32) {
 	t := &m.ev.tail[i][side]
-	t.add(min(v, peakClip*max(t.at, float32(m.leastOf(i, side)))))
+	t.add(min(v, peakClip*max(t.at, float32(m.leastOf(i)))))
 	if t.due() {
 		least := 0.02
 		if i <= ofThree {
 			least = -0.05
 		}
 		p := m.inserts(i) * m.c.Alerts / (share[i] * day)
-		t.measure(p, m.leastOf(i, side), least, m.inserts(i)*min(1, 1/(30*m.c.Alerts)))
+		t.measure(p, m.leastOf(i), least, m.inserts(i)*min(1, 1/(30*m.c.Alerts)))
 	}
 }

@@ -25,13 +25,16 @@ const (
 	// Followers win by their next value, and hide incidents. So they are
 	// measured by what they said followLag seconds before, and have to be better
 	// by a margin. So does the week.
-	followLag        = 7200
-	followMargin     = 1.3
-	hourMargin       = 1.1
-	weekMargin       = 1.03
-	leadMargin       = 0.93 // of an expectation that would take over
-	youngMargin      = 1.1  // of analogs while they know little
-	young            = 3 * day
+	followLag    = 7200
+	followMargin = 1.3
+	hourMargin   = 1.1
+	weekMargin   = 1.03
+	leadMargin   = 0.93 // of an expectation that would take over
+	youngMargin  = 1.1  // of analogs while they know little
+	young        = 3 * day
+	// anomalousRate slows what is learned of errors while something is anomalous:
+	// who follows is right then, and who led wrongly must not lead for ever.
+	anomalousRate    = 0.1
 	correctionMemory = 2 * day
 	correctionClip   = 4 // widths
 )
@@ -126,11 +129,8 @@ func (e *expectations) learn(m *Model, s *scene) {
 	} else if s.t-e.lagAt >= lag {
 		e.lag[0], e.lag[1], e.lagAt = e.lag[1], now, s.t
 	}
-	if m.ep.on {
-		return
-	}
 	for k := range analogs {
-		if s.have[byTime+k] {
+		if s.have[byTime+k] && !m.ep.on {
 			e.correct[k] += float32(min(m.step/correctionMemory, 1) * clip(s.x-s.say[byTime+k], correctionClip*s.width))
 		}
 	}
@@ -138,6 +138,9 @@ func (e *expectations) learn(m *Model, s *scene) {
 	rate := min(m.step/errorMemory, 1)
 	if age < young {
 		rate = max(rate, min(1, m.step*8/age))
+	}
+	if m.ep.on {
+		rate *= anomalousRate
 	}
 	err := &e.err[s.block]
 	for i := range err {

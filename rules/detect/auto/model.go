@@ -101,6 +101,8 @@ const (
 	settled   = 20
 	// beyondUse is the magnitude from which values are no measurements any more.
 	beyondUse = 1e100
+	// mostValue bounds values to what 32 bits hold, with room for their sums.
+	mostValue = 1e30
 	leastGap  = 1e-3 // seconds
 )
 
@@ -131,6 +133,9 @@ func (m *Model) Judge(t int64, v float64) Verdict {
 		return Verdict{}
 	}
 	s := m.look(t, v)
+	if t <= m.last { // it will not be learned
+		defer m.Release()
+	}
 	out := Verdict{Known: true, Evidence: s.evidence, Hold: s.hold, Rank: s.rank}
 	if s.skip {
 		out.Expected, out.Lower, out.Upper = v, v, v
@@ -150,20 +155,24 @@ func (m *Model) Judge(t int64, v float64) Verdict {
 
 // Learn takes v at t in. anomalous tells whether the series is, with this value.
 func (m *Model) Learn(t int64, v float64, anomalous bool) {
-	if m.n > 0 && t <= m.last || !(math.Abs(v) < beyondUse) {
+	if m.n > 0 && t <= m.last || !(math.Abs(v) < beyondUse) || anomalous && m.n < fewPoints {
+		if m.n > 0 { // the time has gone by
+			m.last = max(m.last, t)
+		}
+		m.Release()
 		return
 	}
 	if m.n == 0 || m.n == stepPoints+1 && m.kind != unsure { // the first of its kind
 		if x, skip := m.value(v, max(float64(t-m.last)/1000, leastGap)); !skip {
 			m.follows.reset(x)
-			m.done()
+			m.Release()
 		}
 	}
 	s := m.look(t, v)
 	if s.skip {
 		m.tell(v)
 		m.raw, m.last = v, t
-		m.done()
+		m.Release()
 		return
 	}
 	if s.gap {
@@ -175,7 +184,7 @@ func (m *Model) Learn(t int64, v float64, anomalous bool) {
 	begins := m.minds(s, anomalous)
 	m.same.learn(m, s)
 	m.ev.learn(m, s, begins)
-	m.recent[m.n%int64(len(m.recent))] = v
+	m.recent[m.n%int64(len(m.recent))] = clip(v, mostValue)
 	m.n++
 	m.expect.learn(m, s)
 	m.follows.learn(m, s)
@@ -183,5 +192,5 @@ func (m *Model) Learn(t int64, v float64, anomalous bool) {
 	m.remember(s)
 	m.rank.learn(s)
 	m.pass(t, v, s)
-	m.done()
+	m.Release()
 }

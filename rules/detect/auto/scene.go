@@ -43,8 +43,9 @@ const mostWidths = 300
 // learning only.
 var scenes = sync.Pool{New: func() any { return new(scene) }}
 
-// done gives the scene back.
-func (m *Model) done() {
+// Release frees what a verdict has left for the learning of the same value,
+// when that will not be learned.
+func (m *Model) Release() {
 	if m.now != nil {
 		scenes.Put(m.now)
 		m.now = nil
