@@ -87,6 +87,18 @@ func acceptAfter(m Model, after time.Duration) {
 	}
 }
 
+// release frees what models have laid by for a point that will not be learned.
+func release(m Model) {
+	switch m := m.(type) {
+	case *Combined:
+		for _, part := range m.models {
+			release(part)
+		}
+	case *Auto:
+		m.m.Release()
+	}
+}
+
 // levelVector is level of a model of several inputs.
 func levelVector(m VectorModel, found *[]*leveled) {
 	switch m := m.(type) {

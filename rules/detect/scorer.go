@@ -108,6 +108,8 @@ func (s *Scorer) Step(p Point) Verdict {
 	if newer {
 		learnAt(s.model, p, w)
 		s.learnAhead(p, w.shape)
+	} else {
+		release(s.model)
 	}
 	return v
 }
@@ -132,6 +134,8 @@ func (s *Scorer) StepRatio(t int64, part, total float64) (ratio float64, v Verdi
 		traffic := min(total/s.traffic, 1)
 		learnOfAt(s.model, p, total, w, traffic)
 		s.learnAhead(p, w.shape*traffic)
+	} else {
+		release(s.model)
 	}
 	return p.V, v
 }

@@ -43,6 +43,11 @@ func (p *past) start(step float64) {
 		bucket = max(60, int64(min(step, 30*day)+30)/60*60)
 	}
 	p.shape(bucket)
+	p.clear()
+}
+
+// clear forgets everything.
+func (p *past) clear() {
 	for i := range p.ring {
 		p.ring[i] = nothing
 	}

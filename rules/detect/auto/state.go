@@ -156,15 +156,26 @@ func (p *past) code(c *coder) {
 	c.float(&p.base, &p.unit, &p.sum, &p.n, &p.oldSum, &p.oldN)
 	c.int(&p.first, &p.now, &p.piece)
 	c.bool(&p.started)
-	if c.reading && !(p.bucket >= 60 && p.bucket <= 31*day) {
+	if c.reading && !(p.bucket >= 60 && p.bucket <= 31*day && p.now >= p.first) {
 		c.fail("a bucket that cannot be")
 		return
 	}
 	if c.reading {
 		p.shape(p.bucket)
 	}
-	numbers(c, 2, p.ring[:])
-	numbers(c, 2, p.old[:])
+	if c.reading {
+		p.clear()
+	}
+	if !p.started {
+		return
+	}
+	// Of a young series little is known.
+	for b := max(p.first, p.now-ringBuckets); b < p.now; b++ {
+		number(c, 2, &p.ring[floorMod(b, ringBuckets)])
+	}
+	if p.now-p.first > ringBuckets {
+		numbers(c, 2, p.old[:])
+	}
 }
 
 func (e *expectations) code(c *coder) {
