@@ -22,6 +22,7 @@ var cores = []struct {
 }{
 	{"rules/eval", []string{"os/...", "io/...", "net/...", "log/...", "sync/...", "context", "syscall", "runtime/...", "math/rand/...", "crypto/rand", "plugin", "embed"}},
 	{"rules/detect", []string{"os/...", "io/...", "net/...", "log/...", "sync/atomic", "context", "syscall", "runtime/...", "crypto/rand", "plugin", "embed"}},
+	{"rules/detect/auto", []string{"os/...", "io/...", "net/...", "log/...", "sync/atomic", "context", "syscall", "runtime/...", "crypto/rand", "plugin", "embed"}},
 }
 
 // clockReaders are the functions of package time that know what time it is.

@@ -13,6 +13,7 @@ type episode struct {
 	sign  int8
 	lead  uint8
 	flips int8    // times that it has changed sides
+	still int8    // parts on end that have not grown
 	since int64   // milliseconds
 	level float64 // expected, of expectations that are levels
 	off   float64 // deviation before it
@@ -39,6 +40,7 @@ const (
 	partsOfTime  = 8 // of the time after which a level is accepted
 	grown        = 0.06
 	grownWidths  = 2
+	stillParts   = 3  // on end that must not have grown: the noise of one may hide it
 	longestTimes = 30 // the time to accept, for what grows
 	// oftenAccepted is from how many accepted levels on, of late, more are
 	// accepted sooner, and acceptedMemory what of late means, in seconds.
@@ -200,8 +202,12 @@ func (m *Model) acceptable(s *scene) bool {
 		return true
 	}
 	by := newest - before
-	still := float64(ep.sign)*by > grown*math.Abs(before) && math.Abs(by) > grownWidths*s.width/math.Sqrt(min(n, 16))
-	return !still || age > longestTimes*full
+	if float64(ep.sign)*by > grown*math.Abs(before) && math.Abs(by) > grownWidths*s.width/math.Sqrt(min(n, 16)) {
+		ep.still = 0
+		return age > longestTimes*full
+	}
+	ep.still++
+	return ep.still >= stillParts
 }
 
 // mean is that of w parts, and of how many values.

@@ -45,7 +45,10 @@ type expectations struct {
 	lead    [blocks]uint8
 	correct [analogs]float32 // what the newest days differ from the analogs by
 	lag     [2][byLevel]float64
-	lagAt   int64 // milliseconds
+	lagAt   int64      // milliseconds
+	old     [2]float64 // what byFollow said a day ago, and since
+	oldAt   int64
+	oldErr  float32 // of that
 }
 
 // cached is what the past says of one bucket and its neighbours.
@@ -129,6 +132,11 @@ func (e *expectations) learn(m *Model, s *scene) {
 	} else if s.t-e.lagAt >= lag {
 		e.lag[0], e.lag[1], e.lagAt = e.lag[1], now, s.t
 	}
+	if follow := m.follows.mean[byFollow]; m.n == 1 || e.oldAt == 0 {
+		e.old, e.oldAt = [2]float64{follow, follow}, s.t
+	} else if s.t-e.oldAt >= 1000*day {
+		e.old, e.oldAt = [2]float64{e.old[1], follow}, s.t
+	}
 	for k := range analogs {
 		if s.have[byTime+k] && !m.ep.on {
 			e.correct[k] += float32(min(m.step/correctionMemory, 1) * clip(s.x-s.say[byTime+k], correctionClip*s.width))
@@ -151,6 +159,11 @@ func (e *expectations) learn(m *Model, s *scene) {
 		d := min(math.Abs(s.x-say), errorClip*s.width)
 		err[i] += float32(rate * (d - float64(err[i])))
 	}
+	if rest := min(math.Abs(s.x-e.old[0]), errorClip*s.width); e.oldErr == 0 {
+		e.oldErr = float32(rest)
+	} else {
+		e.oldErr += float32(rate / blocks * (rest - float64(e.oldErr)))
+	}
 	e.choose(m, s, age)
 }
 
@@ -170,6 +183,9 @@ func (e *expectations) choose(m *Model, s *scene, age float64) {
 	best := all[byLevel]
 	for i := byTime; i < expected; i++ {
 		best = min(best, all[i]/margin[i])
+	}
+	if age > 3*day { // who follows must be better than who stays where it was
+		best = min(best, blocks*float64(e.oldErr))
 	}
 	lead := &e.lead[s.block]
 	stay := 1.0

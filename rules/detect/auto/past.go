@@ -161,13 +161,13 @@ func (p *past) older(b int64) (float64, bool) {
 // olderReach is reach for the weeks before the ring.
 func (p *past) olderReach(b int64) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
-	if _, ok := p.older(b); !ok {
-		return low, high
-	}
-	for i := p.pieceOf(b) - 1; i <= p.pieceOf(b)+1; i++ {
-		if h := p.old[floorMod(i, oldPieces)]; h != nothing {
-			low, high = min(low, p.value(h)), max(high, p.value(h))
+	for _, k := range [...]int64{-nearby, 0, nearby} {
+		if v, ok := p.older(b + k); ok {
+			low, high = min(low, v), max(high, v)
 		}
+	}
+	if h := p.old[floorMod(p.pieceOf(b), oldPieces)]; low <= high && h != nothing {
+		low, high = min(low, p.value(h)), max(high, p.value(h))
 	}
 	return low, high
 }

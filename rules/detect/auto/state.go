@@ -189,7 +189,9 @@ func (e *expectations) code(c *coder) {
 			c.float(&e.lag[i][k])
 		}
 	}
-	c.int(&e.lagAt)
+	c.float(&e.old[0], &e.old[1])
+	c.float32(&e.oldErr)
+	c.int(&e.lagAt, &e.oldAt)
 }
 
 func (w *widths) code(c *coder) {
@@ -221,7 +223,7 @@ func (ep *episode) code(c *coder) {
 	if !ep.on {
 		return
 	}
-	number(c, 1, &ep.how, &ep.sign, &ep.flips)
+	number(c, 1, &ep.how, &ep.sign, &ep.flips, &ep.still)
 	number(c, 1, &ep.lead)
 	c.int(&ep.since, &ep.partFrom)
 	c.float(&ep.level, &ep.off, &ep.sumX, &ep.sumE, &ep.num)
