@@ -33,6 +33,7 @@ type episode struct {
 	told     bool
 	accepted float32 // levels accepted of late
 	jump     float32 // usual size of the jumps to them
+	shift    float32 // and of the deviations there
 }
 
 const (
@@ -79,7 +80,7 @@ func (m *Model) minds(s *scene, anomalous bool) (begins bool) {
 	case anomalous && !ep.on:
 		*ep = episode{
 			on: true, how: s.which, sign: s.sign, lead: s.lead, since: s.t, level: s.expected, off: middle(m.ev.off),
-			partFrom: s.t, accepted: ep.accepted, jump: ep.jump,
+			partFrom: s.t, accepted: ep.accepted, jump: ep.jump, shift: ep.shift,
 		}
 		if s.which == ofJump {
 			ep.first = float32(math.Abs(float64(s.stat[ofJump])))
@@ -258,7 +259,7 @@ func (m *Model) settle(s *scene) {
 func (m *Model) forget() {
 	m.ev.mean = [stats]float32{ofSpread: usualSpread}
 	m.ev.off = [3]float64{}
-	m.ep = episode{accepted: m.ep.accepted, jump: m.ep.jump, told: m.ep.told}
+	m.ep = episode{accepted: m.ep.accepted, jump: m.ep.jump, shift: m.ep.shift, told: m.ep.told}
 }
 
 // accept makes the level of the episode the expected one: what is remembered of
@@ -267,12 +268,8 @@ func (m *Model) accept(s *scene) {
 	ep := &m.ep
 	m.learnPeaks()
 	ep.accepted++
-	if ep.first > 0 {
-		if ep.jump == 0 {
-			ep.jump = ep.first
-		}
-		ep.jump += (min(ep.first, 3*ep.jump) - ep.jump) / 3
-	}
+	usual(&ep.jump, ep.first)
+	usual(&ep.shift, ep.peak[ofThree])
 	switch ep.how {
 	case ofRest:
 		m.same.longest = float32(m.same.run)
@@ -287,6 +284,17 @@ func (m *Model) accept(s *scene) {
 	m.past.changes++
 	s.valid = false
 	m.look(s.t, s.raw) // as it looks from here
+}
+
+// usual takes a size that was accepted in.
+func usual(mean *float32, size float32) {
+	switch {
+	case size == 0:
+	case *mean == 0:
+		*mean = size
+	default:
+		*mean += (min(size, 3**mean) - *mean) / 3
+	}
 }
 
 // move moves everything that is expected to the level of the episode.

@@ -148,8 +148,13 @@ func (m *Model) threshold(i, side int) float32 {
 	if at == 0 { // nothing has been learned
 		at = float32(unknownFactor * m.leastOf(i))
 	}
-	if i == ofJump && m.ep.accepted > oftenAccepted {
-		at = max(at, 1.3*m.ep.jump)
+	if m.ep.accepted > oftenAccepted { // this series is used to changes of some size
+		switch {
+		case i == ofJump:
+			at = max(at, 1.3*m.ep.jump)
+		case i != ofSpread:
+			at = max(at, 1.3*m.ep.shift)
+		}
 	}
 	return at * (1 + t.caution)
 }

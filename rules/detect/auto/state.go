@@ -218,7 +218,7 @@ func (e *evidence) code(c *coder) {
 
 func (ep *episode) code(c *coder) {
 	c.bool(&ep.told)
-	c.float32(&ep.accepted, &ep.jump)
+	c.float32(&ep.accepted, &ep.jump, &ep.shift)
 	c.bool(&ep.on)
 	if !ep.on {
 		return
