@@ -62,7 +62,8 @@ const (
 	holdJump               = 8
 	// marginal alerts raise the threshold a little: one that is hardly crossed
 	// again and again is too low.
-	marginal, cautionStep, mostCaution = 1.4, 0.12, 1
+	marginal, marginalJump   = 1.4, 1.12
+	cautionStep, mostCaution = 0.12, 1
 )
 
 // minds takes in whether the series is anomalous, before the value is learned,
@@ -233,7 +234,14 @@ func (m *Model) learnPeaks() {
 	for i := range ep.peak {
 		side := int(ep.side[i])
 		t := &m.ev.tail[i][side]
-		if at := t.at * (1 + t.caution); i != ofJump && ep.peak[i] > at && ep.peak[i] < marginal*at {
+		top := float32(marginal)
+		if i == ofJump { // the same step comes again where there are few
+			top = 1
+			if m.same.share > mostly {
+				top = marginalJump
+			}
+		}
+		if at := t.at * (1 + t.caution); ep.peak[i] > at && ep.peak[i] < top*at {
 			t.caution = min((1+t.caution)*(1+cautionStep)-1, mostCaution)
 		}
 		m.teach(i, side, ep.peak[i])
