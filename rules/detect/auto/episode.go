@@ -23,10 +23,11 @@ type episode struct {
 
 	part     [parts]float32 // mean deviations in parts of the time to accept, the newest first
 	partN    [parts]uint16
-	partFrom int64 // milliseconds
-	sumX     float64
-	sumE     float64
-	num      float64
+	partFrom int64   // milliseconds
+	sum      float64 // of the deviations,
+	sumT     float64 // of them by time, in days since the beginning,
+	sumE     float64 // and of what was expected
+	num      float64 // values
 
 	// These outlive an episode. told is whether the level has been accepted while
 	// the series is still called anomalous.
@@ -37,15 +38,19 @@ type episode struct {
 }
 
 const (
-	parts        = 13
-	partsOfTime  = 8 // of the time after which a level is accepted
-	grown        = 0.06
-	grownWidths  = 2
-	stillParts   = 3  // on end that must not have grown: the noise of one may hide it
-	longestTimes = 30 // the time to accept, for what grows
+	parts       = 13
+	partsOfTime = 8 // of the time after which a level is accepted
+	grown       = 0.06
+	grownWidths = 2
+	// What grows so slowly that a day hardly shows it does so by a line: a part of
+	// the mean deviation a day, and so many standard errors.
+	slowlyGrown, slowlyCertain = 0.03, 6
+	stillParts                 = 3  // on end that must not have grown: the noise of one may hide it
+	longestTimes               = 30 // the time to accept, for what grows
 	// oftenAccepted is from how many accepted levels on, of late, more are
 	// accepted sooner, and acceptedMemory what of late means, in seconds.
 	oftenAccepted  = 2
+	usualAge       = 8 * day // before, weekends are accepted, too
 	soonerAccepted = 1.5
 	mostSooner     = 16
 	acceptedMemory = 40 * day
@@ -160,7 +165,8 @@ func (ep *episode) note(m *Model, s *scene) {
 	ep.part[0] += (float32(d) - ep.part[0]) / float32(ep.partN[0])
 	ep.num++
 	ep.sumE += s.expected
-	ep.sumX += s.expected + d
+	ep.sum += d
+	ep.sumT += d * float64(s.t-ep.since) / (1000 * day)
 }
 
 // acceptable tells whether the level has held for long enough.
@@ -204,12 +210,28 @@ func (m *Model) acceptable(s *scene) bool {
 		return true
 	}
 	by := newest - before
-	if float64(ep.sign)*by > grown*math.Abs(before) && math.Abs(by) > grownWidths*s.width/math.Sqrt(min(n, 16)) {
+	noise := s.width / math.Sqrt(min(n, 16))
+	sharp := float64(ep.sign)*by > grown*math.Abs(before) && math.Abs(by) > grownWidths*noise
+	slope, certain := ep.slope(s)
+	slow := slope > slowlyGrown*math.Abs(ep.sum/ep.num) && certain > slowlyCertain && float64(ep.sign)*by > slope/4
+	if sharp || slow {
 		ep.still = 0
 		return age > longestTimes*full
 	}
 	ep.still++
 	return ep.still >= stillParts
+}
+
+// slope is by how much the deviation has grown a day, and in how many standard
+// errors, if the values have come at a constant pace.
+func (ep *episode) slope(s *scene) (slope, certain float64) {
+	days := float64(s.t-ep.since) / (1000 * day)
+	squares := ep.num * days * days / 12
+	if squares == 0 {
+		return 0, 0
+	}
+	slope = float64(ep.sign) * (ep.sumT - ep.sum*days/2) / squares
+	return slope, slope * math.Sqrt(squares) / s.width
 }
 
 // mean is that of w parts, and of how many values.
@@ -275,9 +297,11 @@ func (m *Model) forget() {
 func (m *Model) accept(s *scene) {
 	ep := &m.ep
 	m.learnPeaks()
-	ep.accepted++
-	usual(&ep.jump, ep.first)
-	usual(&ep.shift, ep.peak[ofThree])
+	if m.age() > usualAge {
+		ep.accepted++
+		usual(&ep.jump, ep.first)
+		usual(&ep.shift, ep.peak[ofThree])
+	}
 	switch ep.how {
 	case ofRest:
 		m.same.longest = float32(m.same.run)
@@ -310,7 +334,7 @@ func (m *Model) move(s *scene) {
 	ep := &m.ep
 	by, _ := ep.mean(0, 5)
 	factor := 1.0
-	if ep.sumE > 0 && ep.sumX > 0 {
+	if ep.sumE > 0 && ep.sumE+ep.sum > 0 {
 		factor = (ep.sumE + by*ep.num) / ep.sumE
 	}
 	multiply := factor > 0.05 && factor < 20 && m.follows.mean[byFollow] > 0

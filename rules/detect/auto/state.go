@@ -226,7 +226,7 @@ func (ep *episode) code(c *coder) {
 	number(c, 1, &ep.how, &ep.sign, &ep.flips, &ep.still)
 	number(c, 1, &ep.lead)
 	c.int(&ep.since, &ep.partFrom)
-	c.float(&ep.level, &ep.off, &ep.sumX, &ep.sumE, &ep.num)
+	c.float(&ep.level, &ep.off, &ep.sum, &ep.sumT, &ep.sumE, &ep.num)
 	c.float32(&ep.first)
 	c.float32s(ep.peak[:])
 	numbers(c, 1, ep.side[:])
