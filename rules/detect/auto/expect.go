@@ -34,7 +34,7 @@ const (
 	young        = 3 * day
 	// anomalousRate slows what is learned of errors while something is anomalous:
 	// who follows is right then, and who led wrongly must not lead for ever.
-	anomalousRate    = 0.1
+	anomalousRate    = 0.3
 	correctionMemory = 2 * day
 	correctionClip   = 4 // widths
 )
