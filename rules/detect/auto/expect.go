@@ -34,7 +34,7 @@ const (
 	young        = 3 * day
 	// anomalousRate slows what is learned of errors while something is anomalous:
 	// who follows is right then, and who led wrongly must not lead for ever.
-	anomalousRate    = 0.3
+	anomalousRate    = 0.1
 	correctionMemory = 2 * day
 	correctionClip   = 4 // widths
 )
@@ -46,7 +46,7 @@ type expectations struct {
 	correct [analogs]float32 // what the newest days differ from the analogs by
 	lag     [2][byLevel]float64
 	lagAt   int64      // milliseconds
-	old     [2]float64 // what byFollow said a day ago, and since
+	old     [2]float32 // what byFollow said a day ago, and since
 	oldAt   int64
 	oldErr  float32 // of that
 }
@@ -132,10 +132,10 @@ func (e *expectations) learn(m *Model, s *scene) {
 	} else if s.t-e.lagAt >= lag {
 		e.lag[0], e.lag[1], e.lagAt = e.lag[1], now, s.t
 	}
-	if follow := m.follows.mean[byFollow]; m.n == 1 || e.oldAt == 0 {
-		e.old, e.oldAt = [2]float64{follow, follow}, s.t
+	if follow := float32(m.follows.mean[byFollow]); m.n == 1 || e.oldAt == 0 {
+		e.old, e.oldAt = [2]float32{follow, follow}, s.t
 	} else if s.t-e.oldAt >= 1000*day {
-		e.old, e.oldAt = [2]float64{e.old[1], follow}, s.t
+		e.old, e.oldAt = [2]float32{e.old[1], follow}, s.t
 	}
 	for k := range analogs {
 		if s.have[byTime+k] && !m.ep.on {
@@ -159,7 +159,7 @@ func (e *expectations) learn(m *Model, s *scene) {
 		d := min(math.Abs(s.x-say), errorClip*s.width)
 		err[i] += float32(rate * (d - float64(err[i])))
 	}
-	if rest := min(math.Abs(s.x-e.old[0]), errorClip*s.width); e.oldErr == 0 {
+	if rest := min(math.Abs(s.x-float64(e.old[0])), errorClip*s.width); e.oldErr == 0 {
 		e.oldErr = float32(rest)
 	} else {
 		e.oldErr += float32(rate / blocks * (rest - float64(e.oldErr)))

@@ -189,8 +189,7 @@ func (e *expectations) code(c *coder) {
 			c.float(&e.lag[i][k])
 		}
 	}
-	c.float(&e.old[0], &e.old[1])
-	c.float32(&e.oldErr)
+	c.float32(&e.old[0], &e.old[1], &e.oldErr)
 	c.int(&e.lagAt, &e.oldAt)
 }
 
