@@ -345,12 +345,14 @@ func (m *Manager) exhume(g *group) {
 func (m *Manager) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
+	m.update.Lock() // what an update under way stops must not be started
 	m.mu.Lock()
 	m.running = inner
 	for _, g := range m.groups {
 		g.start(inner)
 	}
 	m.mu.Unlock()
+	m.update.Unlock()
 	s := &saver{m: m, fates: map[*anomalyRule]fate{}}
 	if m.store != nil {
 		s.run(ctx)
