@@ -1,9 +1,6 @@
 package auto
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // stepPoints is how many distances between points the step is taken from.
 const stepPoints = 9
@@ -71,12 +68,8 @@ func (m *Model) value(v, dt float64) (x float64, skip bool) {
 
 // pass ends the learning of a point.
 func (m *Model) pass(t int64, v float64, s *scene) {
-	if m.n > 1 && m.n <= stepPoints+1 {
-		m.gaps[m.n-2] = float32(s.dt)
-		m.measureStep()
-		if m.n == stepPoints+1 {
-			m.past.start(m.step)
-		}
+	if m.measureStep(s.dt) {
+		m.past.start(m.step)
 	}
 	if m.n > 1 {
 		m.tell(v)
@@ -107,25 +100,11 @@ func (m *Model) tell(v float64) {
 	}
 }
 
-// measureStep takes the mean of the distances that are no gaps.
-func (m *Model) measureStep() {
-	gaps := m.gaps[:min(m.n-1, stepPoints)]
-	least := float32(math.MaxFloat32)
-	for _, g := range gaps {
-		least = min(least, g)
-	}
-	sum, n := 0.0, 0.0
-	for _, g := range gaps {
-		if g < 1.6*least {
-			sum += float64(g)
-			n++
-		}
-	}
-	m.step = sum / max(n, 1)
-}
-
 // begin starts anew in terms of what a kind sees.
 func (m *Model) begin(k kind) {
-	*m = Model{c: m.c, past: &past{}, now: m.now, kind: k, n: stepPoints + 1, step: m.step, gaps: m.gaps, rises: m.rises, falls: m.falls}
+	*m = Model{
+		weigher: weigher{c: m.c, now: m.now, n: stepPoints + 1, step: m.step, gaps: m.gaps},
+		past:    &past{}, kind: k, rises: m.rises, falls: m.falls,
+	}
 	m.past.start(m.step)
 }

@@ -97,7 +97,7 @@ func (m *Model) minds(s *scene, anomalous bool) (begins bool) {
 	}
 	ep.accepted -= ep.accepted * float32(min(m.step/acceptedMemory, 1))
 	if ep.on {
-		ep.note(m, s)
+		ep.note(&m.weigher, s)
 		if m.acceptable(s) {
 			m.accept(s)
 		}
@@ -106,7 +106,7 @@ func (m *Model) minds(s *scene, anomalous bool) (begins bool) {
 }
 
 // holds is how far the values are still out, in thresholds of what began.
-func (m *Model) holds(s *scene) float64 {
+func (m *weigher) holds(s *scene) float64 {
 	ep := &m.ep
 	side := 0
 	if ep.sign < 0 {
@@ -115,7 +115,7 @@ func (m *Model) holds(s *scene) float64 {
 	sign := float64(ep.sign)
 	switch ep.how {
 	case ofRest:
-		if m.repeats(s) {
+		if s.repeats {
 			return 1
 		}
 		return 0
@@ -135,7 +135,7 @@ func (m *Model) holds(s *scene) float64 {
 }
 
 // note takes a value of the episode in.
-func (ep *episode) note(m *Model, s *scene) {
+func (ep *episode) note(m *weigher, s *scene) {
 	for i, v := range s.stat {
 		side := uint8(0)
 		if v < 0 {
@@ -170,7 +170,7 @@ func (ep *episode) note(m *Model, s *scene) {
 }
 
 // acceptable tells whether the level has held for long enough.
-func (m *Model) acceptable(s *scene) bool {
+func (m *weigher) acceptable(s *scene) bool {
 	ep := &m.ep
 	if s.hold < over {
 		return false
@@ -251,7 +251,7 @@ func (m *Model) end(s *scene) {
 }
 
 // learnPeaks has the tails learn how far the episode went.
-func (m *Model) learnPeaks() {
+func (m *weigher) learnPeaks() {
 	ep := &m.ep
 	for i := range ep.peak {
 		side := int(ep.side[i])

@@ -57,7 +57,7 @@ func (e *evidence) forget() {
 }
 
 // rate is the weight of a value in the mean of a statistic.
-func (m *Model) rate(i int, dt float64) float32 {
+func (m *weigher) rate(i int, dt float64) float32 {
 	steps := float64(leastSteps)
 	if i == ofSpread {
 		steps = spreadSteps
@@ -67,7 +67,7 @@ func (m *Model) rate(i int, dt float64) float32 {
 }
 
 // mean is that of a statistic with one deviation more.
-func (m *Model) mean(i int, mean, z float32, dt float64) float32 {
+func (m *weigher) mean(i int, mean, z float32, dt float64) float32 {
 	if i == ofSpread {
 		z = max(z, -z)
 		if mean == 0 {
@@ -79,10 +79,10 @@ func (m *Model) mean(i int, mean, z float32, dt float64) float32 {
 
 // inserts is how many seconds lie between values of a statistic that do not
 // depend on each other.
-func (m *Model) inserts(i int) float64 { return max(horizon[i]/4, m.step) }
+func (m *weigher) inserts(i int) float64 { return max(horizon[i]/4, m.step) }
 
 // weigh makes the evidence of a scene.
-func (m *Model) weigh(s *scene) {
+func (m *weigher) weigh(s *scene) {
 	e := &m.ev
 	mean, z := e.mean, e.z
 	if s.gap {
@@ -120,7 +120,7 @@ func (m *Model) weigh(s *scene) {
 		}
 	}
 	s.evidence = float64(best)
-	if best <= 1 && m.stuck(s) {
+	if best <= 1 && s.stuck {
 		s.evidence, s.which = 1.05, ofRest
 	}
 	if age < firstDay {
@@ -142,7 +142,7 @@ func (m *Model) weigh(s *scene) {
 }
 
 // threshold is where a statistic is evidence of 1.
-func (m *Model) threshold(i, side int) float32 {
+func (m *weigher) threshold(i, side int) float32 {
 	t := &m.ev.tail[i][side]
 	at := t.at
 	if at == 0 { // nothing has been learned
@@ -160,14 +160,14 @@ func (m *Model) threshold(i, side int) float32 {
 }
 
 // leastOf is the least effect of a statistic.
-func (m *Model) leastOf(i int) float64 {
+func (m *weigher) leastOf(i int) float64 {
 	// Larger budgets are spent on smaller effects, as those of a normal tail.
 	return leastEffect[i] * min(max(1-0.06*math.Log(30*m.c.Alerts), 0.5), 1.3)
 }
 
 // learn takes the statistics in. Of an episode its begin is learned, so that
 // tails know what they called rare.
-func (e *evidence) learn(m *Model, s *scene, begins bool) {
+func (e *evidence) learn(m *weigher, s *scene, begins bool) {
 	e.z[m.n%3] = float32(s.z)
 	for i := ofFive; i < stats; i++ {
 		e.mean[i] = m.mean(i, e.mean[i], float32(clip(s.z, statClip)), s.dt)
@@ -200,7 +200,7 @@ func (e *evidence) learn(m *Model, s *scene, begins bool) {
 }
 
 // teach adds a value, bounded, to a tail.
-func (m *Model) teach(i, side int, v float32) {
+func (m *weigher) teach(i, side int, v float32) {
 	t := &m.ev.tail[i][side]
 	t.add(min(v, peakClip*max(t.at, float32(m.leastOf(i)))))
 	if t.due() {

@@ -28,6 +28,20 @@ type Config struct {
 	Accept time.Duration
 }
 
+// complete fills in what is not given.
+func (c Config) complete() Config {
+	if c.Location == nil {
+		c.Location = time.UTC
+	}
+	if c.Alerts == 0 {
+		c.Alerts = usualAlerts
+	}
+	if c.Accept == 0 {
+		c.Accept = 24 * time.Hour
+	}
+	return c
+}
+
 // Verdict is what the model thinks of a value.
 type Verdict struct {
 	// Known tells whether the model can judge at all. Nothing else holds
@@ -48,13 +62,8 @@ type Verdict struct {
 
 // Model is one series' model. It is not safe for concurrent use.
 type Model struct {
-	c Config
+	weigher
 
-	n       int64 // points learned
-	last    int64 // milliseconds of the newest
-	raw     float64
-	step    float64 // mean seconds between points
-	gaps    [stepPoints]float32
 	kind    kind
 	rises   int32
 	falls   int32
@@ -63,35 +72,16 @@ type Model struct {
 	follows levels
 	expect  expectations
 	width   widths
-	ev      evidence
-	same    resting
-	ep      episode
 	rank    ranking
 
-	now     *scene // of the value under way; scratch
 	analogs cached // scratch
 	civil   civil  // scratch
 }
 
 // New makes a model that has seen nothing.
 func New(c Config) *Model {
-	if c.Location == nil {
-		c.Location = time.UTC
-	}
-	if c.Alerts == 0 {
-		c.Alerts = 1.0 / 30
-	}
-	if c.Accept == 0 {
-		c.Accept = 24 * time.Hour
-	}
-	return &Model{c: c, step: 60, past: &past{}}
-}
-
-// SetAccept sets after how long a level that holds is accepted.
-func (m *Model) SetAccept(d time.Duration) {
-	if d > 0 {
-		m.c.Accept = d
-	}
+	c = c.complete()
+	return &Model{weigher: weigher{c: c, step: 60}, past: &past{}}
 }
 
 // fewPoints is how many points there must be for a first verdict, settled from
@@ -109,9 +99,6 @@ const (
 // Ready tells whether the model can judge.
 func (m *Model) Ready() bool { return m.n >= fewPoints }
 
-// Seen tells whether there has been a point.
-func (m *Model) Seen() bool { return m.n > 0 }
-
 // Leads names the expectation that leads at the time of the newest point.
 func (m *Model) Leads() string {
 	if !m.Ready() {
@@ -123,9 +110,6 @@ func (m *Model) Leads() string {
 // Counter tells whether the series is taken for a counter, which is modelled by
 // its increase.
 func (m *Model) Counter() bool { return m.kind == counter }
-
-// age is for how many seconds there have been points, without gaps.
-func (m *Model) age() float64 { return float64(m.n) * m.step }
 
 // Judge tells what v at t, in milliseconds, looks like. It changes nothing.
 func (m *Model) Judge(t int64, v float64) Verdict {
@@ -182,8 +166,8 @@ func (m *Model) Learn(t int64, v float64, anomalous bool) {
 		m.advance(s)
 	}
 	begins := m.minds(s, anomalous)
-	m.same.learn(m, s)
-	m.ev.learn(m, s, begins)
+	m.same.learn(&m.weigher, s, m.kind == counter)
+	m.ev.learn(&m.weigher, s, begins)
 	m.recent[m.n%int64(len(m.recent))] = clip(v, mostValue)
 	m.n++
 	m.expect.learn(m, s)

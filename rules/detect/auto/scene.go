@@ -12,12 +12,15 @@ type scene struct {
 	t     int64 // milliseconds
 	raw   float64
 
-	skip  bool // it says nothing: a counter was reset
-	gap   bool // what was under way is over
-	dt    float64
-	civil int64 // seconds
-	block int64
-	x     float64 // what the model sees of raw
+	skip bool // it says nothing: a counter was reset
+	gap  bool // what was under way is over
+	// repeats tells of a value that is the one before, stuck of one that is so for
+	// much longer than ever.
+	repeats, stuck bool
+	dt             float64
+	civil          int64 // seconds
+	block          int64
+	x              float64 // what the model sees of raw
 
 	say          [expected]float64
 	have         [expected]bool
@@ -45,27 +48,35 @@ var scenes = sync.Pool{New: func() any { return new(scene) }}
 
 // Release frees what a verdict has left for the learning of the same value,
 // when that will not be learned.
-func (m *Model) Release() {
+func (m *weigher) Release() {
 	if m.now != nil {
 		scenes.Put(m.now)
 		m.now = nil
 	}
 }
 
-// look makes the scene of a value, at most once.
-func (m *Model) look(t int64, raw float64) *scene {
-	s := m.now
-	if s == nil {
+// scene is that of a value, and whether it has been made already.
+func (m *weigher) scene(t int64, raw float64) (s *scene, made bool) {
+	if s = m.now; s == nil {
 		s = scenes.Get().(*scene) //nolint:forcetypeassert // nothing else is put there
 		s.valid = false
 		m.now = s
 	}
 	if s.valid && s.at == m.n && s.t == t && math.Float64bits(s.raw) == math.Float64bits(raw) {
-		return s
+		return s, true
 	}
 	*s = scene{valid: true, at: m.n, t: t, raw: raw, dt: m.step}
 	if m.n > 0 {
 		s.dt = max(float64(t-m.last)/1000, leastGap)
+	}
+	return s, false
+}
+
+// look makes the scene of a value, at most once.
+func (m *Model) look(t int64, raw float64) *scene {
+	s, seen := m.scene(t, raw)
+	if seen {
+		return s
 	}
 	if s.x, s.skip = m.value(raw, s.dt); s.skip {
 		if m.ep.on {
@@ -73,6 +84,8 @@ func (m *Model) look(t int64, raw float64) *scene {
 		}
 		return s
 	}
+	s.repeats = m.repeats(s)
+	s.stuck = m.same.stuck(&m.weigher, s)
 	s.gap = s.dt > longGapSteps*m.step && s.dt > longGapSeconds
 	s.civil = m.civil.seconds(t, m.c.Location)
 	s.block = floorMod(s.civil, day) / blockLength

@@ -111,7 +111,7 @@ func (m *Model) AppendBinary(b []byte) ([]byte, error) {
 // an error the model must not be used further.
 func (m *Model) UnmarshalBinary(b []byte) error {
 	c := coder{b: b, reading: true}
-	*m = Model{c: m.c, past: &past{}}
+	*m = Model{weigher: weigher{c: m.c}, past: &past{}}
 	m.code(&c)
 	if c.err == nil && len(c.b) > 0 {
 		c.fail("bytes are left over")

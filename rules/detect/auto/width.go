@@ -141,21 +141,20 @@ func (m *Model) repeats(s *scene) bool {
 }
 
 // stuck tells whether the series has rested for much longer than it ever has.
-func (m *Model) stuck(s *scene) bool {
-	r := &m.same
+func (r *resting) stuck(m *weigher, s *scene) bool {
 	run := float64(r.run + 1)
-	return m.repeats(s) && m.age() > day && r.steps > stuckSteps && run > stuckPoints &&
+	return s.repeats && m.age() > day && r.steps > stuckSteps && run > stuckPoints &&
 		run*m.step > stuckSeconds && run > stuckTimes*float64(r.longest)+3
 }
 
-func (r *resting) learn(m *Model, s *scene) {
+func (r *resting) learn(m *weigher, s *scene, counter bool) {
 	if m.n == 0 {
 		r.positive = true
 	}
 	if s.x < 0 {
 		r.positive = false
 	}
-	if m.repeats(s) {
+	if s.repeats {
 		r.run++
 	} else {
 		r.steps++
@@ -164,7 +163,7 @@ func (r *resting) learn(m *Model, s *scene) {
 		}
 		r.run = 0
 	}
-	if m.n == 0 || m.kind == counter {
+	if m.n == 0 || counter {
 		return
 	}
 	rate := float32(max(1/float64(m.n+1), 1.0/2000))
