@@ -66,8 +66,8 @@ func TestMADEqualsSorting(t *testing.T) {
 			dev[i] = math.Abs(x - want)
 		}
 		slices.Sort(dev)
-		if m.median != want || m.mad != middle(dev) {
-			t.Fatalf("n=%d: median %v mad %v, want %v %v", n, m.median, m.mad, want, middle(dev))
+		if got := m.expecting.(*MAD); got.median != want || got.mad != middle(dev) {
+			t.Fatalf("n=%d: median %v mad %v, want %v %v", n, got.median, got.mad, want, middle(dev))
 		}
 	}
 }

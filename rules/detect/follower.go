@@ -36,6 +36,10 @@ func learnAt(m Model, p Point, w weights) {
 		}
 	case *Auto:
 		m.learnAt(p, w)
+	case *Budgeted:
+		m.learnAt(p, w)
+	case *leveled:
+		learnAt(m.Model, m.seen(p), w)
 	case follower:
 		m.(Model).Learn(p, w.shape)
 	default:

@@ -24,7 +24,7 @@ func (m *Seasonal) Forecast(t int64, confidence float64) (mid, lower, upper floa
 	if m.State() != Ready {
 		return noForecast()
 	}
-	return interval(m.expect(t), normalBorder(confidence)*1.2533*m.scale)
+	return interval(m.expect(t), normalBorder(confidence)*m.sigma())
 }
 
 // Forecast goes on with level, trend and season; the trend for one season. The
@@ -44,6 +44,6 @@ func (m *HoltWinters) Forecast(t int64, confidence float64) (mid, lower, upper f
 		}
 		variance += c * c
 	}
-	sigma := math.Hypot(m.errs.sigma(), m.errs.mean) * math.Sqrt(variance)
+	sigma := m.sigma() * math.Sqrt(variance)
 	return interval(m.forecast(t), normalBorder(confidence)*sigma)
 }

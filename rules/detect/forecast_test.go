@@ -3,16 +3,26 @@ package detect
 import (
 	"math"
 	"math/rand"
+	"strings"
 	"testing"
 	"time"
 )
+
+// forecasts tells whether a model looks ahead.
+func forecasts(m Model) bool {
+	if b, ok := m.(*Budgeted); ok {
+		m = b.expecting
+	}
+	_, ok := m.(Forecaster)
+	return ok
+}
 
 // TestForecastsCover asks all models that look ahead, after a long look at what
 // they are made for, half a season ahead, many times: the stated part of the
 // values must lie in the interval, and more of them in a wider one.
 func TestForecastsCover(t *testing.T) {
 	for name, fresh := range kinds {
-		if _, ok := fresh().(Forecaster); !ok || name == "auto" { // which may choose a model that has none
+		if !forecasts(fresh()) || name == "auto" { // which may choose a model that has none
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -20,7 +30,7 @@ func TestForecastsCover(t *testing.T) {
 			rnd := rand.New(rand.NewSource(41))
 			value := func(i int) Point {
 				p := wave(rnd, i)
-				switch name {
+				switch strings.TrimSuffix(name, " by budget") {
 				case "zscore", "mad", "any", "all":
 					p.V = 100 + rnd.NormFloat64()
 				case "trend":
@@ -62,11 +72,10 @@ func TestForecastsCover(t *testing.T) {
 func TestForecastsEndSomewhere(t *testing.T) {
 	for name, fresh := range kinds {
 		m := fresh()
-		f, ok := m.(Forecaster)
-		if !ok {
+		if !forecasts(m) {
 			continue
 		}
-		rnd := rand.New(rand.NewSource(42))
+		f, rnd := m.(Forecaster), rand.New(rand.NewSource(42))
 		for i := range 1000 {
 			m.Learn(wave(rnd, i), 1)
 		}

@@ -45,7 +45,7 @@ type HoltWinters struct {
 }
 
 // NewHoltWinters makes a model.
-func NewHoltWinters(c HoltWintersConfig) (*HoltWinters, error) {
+func NewHoltWinters(c HoltWintersConfig) (*Budgeted, error) {
 	if c.Season == 0 {
 		c.Season = 24 * time.Hour
 	}
@@ -67,10 +67,10 @@ func NewHoltWinters(c HoltWintersConfig) (*HoltWinters, error) {
 	if err := checkBand(c.Season/seasonSlots, c.Threshold); err != nil {
 		return nil, fmt.Errorf("cannot make a holtwinters model: %w", err)
 	}
-	return &HoltWinters{
+	return newBudgeted(&HoltWinters{
 		c: c, step: c.Season.Milliseconds() / seasonSlots,
 		errs: moments{tau: float64(c.Season.Milliseconds())},
-	}, nil
+	}, c.Alerts)
 }
 
 // Name is holtwinters.
@@ -95,7 +95,14 @@ func (m *HoltWinters) Score(p Point) Verdict {
 	if s != Ready || math.IsNaN(p.V) {
 		return unknown(s)
 	}
-	return band(p.V, m.forecast(p.T), m.c.Threshold*math.Hypot(m.errs.sigma(), m.errs.mean), s)
+	return band(p.V, m.forecast(p.T), m.c.Threshold*m.sigma(), s)
+}
+
+// sigma is the standard deviation of points from their forecast.
+func (m *HoltWinters) sigma() float64 { return math.Hypot(m.errs.sigma(), m.errs.mean) }
+
+func (m *HoltWinters) expects(t int64) (value, below, above float64) {
+	return m.forecast(t), m.sigma(), m.sigma()
 }
 
 // forecast interpolates between the middles of the steps around t.
@@ -284,5 +291,8 @@ func (m *HoltWinters) UnmarshalBinary(b []byte) error {
 	r.floats(m.covered[:])
 	m.errs.read(r)
 	m.current, m.steps, m.n, m.last = r.int(), r.count(), r.count(), r.int()
+	if !(m.weight >= 0) || m.weight > 0 && !(math.Abs(m.sum)/m.weight < 2*beyondUse) {
+		r.fail("a step's sum that cannot be")
+	}
 	return r.done()
 }

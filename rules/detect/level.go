@@ -195,6 +195,9 @@ func (l *leveled) accept() {
 		return
 	}
 	_, shift := l.held.ends()
+	if m, ok := l.Model.(*Budgeted); ok {
+		m.accepted()
+	}
 	if m, ok := l.Model.(interface{ Accept(shift float64) }); ok {
 		m.Accept(shift)
 		return

@@ -48,7 +48,7 @@ type MAD struct {
 }
 
 // NewMAD makes a median model.
-func NewMAD(c MADConfig) (*MAD, error) {
+func NewMAD(c MADConfig) (*Budgeted, error) {
 	if c.Window == 0 {
 		c.Window = 6 * time.Hour
 	}
@@ -58,7 +58,7 @@ func NewMAD(c MADConfig) (*MAD, error) {
 	if err := checkBand(c.Window, c.Threshold); err != nil {
 		return nil, fmt.Errorf("cannot make a mad model: %w", err)
 	}
-	return &MAD{c: c, slot: max(c.Window.Milliseconds()/madSlots, 1)}, nil
+	return newBudgeted(&MAD{c: c, slot: max(c.Window.Milliseconds()/madSlots, 1)}, c.Alerts)
 }
 
 // Name is mad.
@@ -78,9 +78,13 @@ func (m *MAD) Score(p Point) Verdict {
 	if s != Ready || math.IsNaN(p.V) {
 		return unknown(s)
 	}
-	n := float64(m.size)
-	return band(p.V, m.median, m.c.Threshold*1.4826*m.mad*(1+2/n), s)
+	return band(p.V, m.median, m.c.Threshold*m.sigma(), s)
 }
+
+// sigma is the robust standard deviation, widened while few points carry it.
+func (m *MAD) sigma() float64 { return 1.4826 * m.mad * (1 + 2/float64(m.size)) }
+
+func (m *MAD) expects(int64) (value, below, above float64) { return m.median, m.sigma(), m.sigma() }
 
 // Learn keeps a point of every slot. Until the window has filled, points are
 // kept as they come, so that a model is ready after minPoints points whatever

@@ -78,7 +78,7 @@ const (
 )
 
 // NewProphet makes a prophet model.
-func NewProphet(c ProphetConfig) (*Prophet, error) {
+func NewProphet(c ProphetConfig) (*Budgeted, error) {
 	if len(c.Seasons) == 0 {
 		c.Seasons = []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}
 	}
@@ -124,7 +124,7 @@ func NewProphet(c ProphetConfig) (*Prophet, error) {
 	}
 	m.x, m.p = make([]float64, size), make([]float64, size*size)
 	m.h, m.ph = make([]float64, size), make([]float64, size)
-	return m, nil
+	return newBudgeted(m, c.Alerts)
 }
 
 // Name is prophet.
@@ -235,6 +235,12 @@ func (m *Prophet) Score(p Point) Verdict {
 	}
 	m.look(p.T)
 	return band(p.V, m.mean, m.tail.border(m.c.Threshold)*m.errs.sigma()*math.Sqrt(m.s), s)
+}
+
+func (m *Prophet) expects(t int64) (value, below, above float64) {
+	m.look(t)
+	sigma := m.errs.sigma() * math.Sqrt(m.s)
+	return m.mean, sigma, sigma
 }
 
 // Forecast is the filter's: noise, what is not known of trend and seasons, and

@@ -13,7 +13,7 @@ import (
 // of all points, solved by gonum, must give the same coefficients and the same
 // variance of a forecast.
 func TestProphetEqualsBatchLeastSquares(t *testing.T) {
-	m := must(NewProphet(ProphetConfig{Seasons: []time.Duration{time.Hour, 5 * time.Hour}, Order: 2}))
+	m := must(NewProphet(ProphetConfig{Seasons: []time.Duration{time.Hour, 5 * time.Hour}, Order: 2})).expecting.(*Prophet)
 	rnd := rand.New(rand.NewSource(71))
 	size := len(m.x)
 	var points []Point
@@ -82,7 +82,7 @@ func TestProphetEqualsBatchLeastSquares(t *testing.T) {
 }
 
 func TestProphetFindsTrendAndSeasons(t *testing.T) {
-	m, rnd := must(NewProphet(ProphetConfig{})), rand.New(rand.NewSource(72))
+	m, rnd := must(NewProphet(ProphetConfig{})).expecting.(*Prophet), rand.New(rand.NewSource(72))
 	value := func(at int64) float64 {
 		days := float64(at) / (24 * 3600_000)
 		return 500 + 2*days + 40*math.Sin(2*math.Pi*days) + 10*math.Cos(4*math.Pi*days) + 15*math.Sin(2*math.Pi*(days+3)/7)

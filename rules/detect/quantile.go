@@ -57,7 +57,7 @@ type quantileSlot struct {
 }
 
 // NewQuantile makes a quantile model.
-func NewQuantile(c QuantileConfig) (*Quantile, error) {
+func NewQuantile(c QuantileConfig) (*Budgeted, error) {
 	if c.Lower == 0 && c.Upper == 0 {
 		c.Lower, c.Upper = 0.01, 0.99
 	}
@@ -87,7 +87,7 @@ func NewQuantile(c QuantileConfig) (*Quantile, error) {
 			m.slots[i].digest = newDigest(quantileSeasonDelta, tau)
 		}
 	}
-	return m, nil
+	return newBudgeted(m, c.Alerts)
 }
 
 // Name is quantile.
@@ -156,6 +156,14 @@ func (m *Quantile) Score(p Point) Verdict {
 	v.Score = min(v.Score, maxScore)
 	v.Hold = v.Score
 	return v
+}
+
+// expects takes the distance of each quantile from the median for so many
+// standard deviations as it would be of a normal distribution.
+func (m *Quantile) expects(t int64) (value, below, above float64) {
+	q := m.at(t)
+	few := 1 + min(5/q.weight, 1)
+	return q.median, (q.median - q.lower) * few / normalBorder(1-2*m.c.Lower), (q.upper - q.median) * few / normalBorder(2*m.c.Upper-1)
 }
 
 // Learn adds the point to the digests.

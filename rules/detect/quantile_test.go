@@ -61,7 +61,7 @@ func TestDigestEqualsSorting(t *testing.T) {
 // With a margin of 0 the stated part of the points lies outside, on both sides
 // of a skewed distribution.
 func TestQuantilesAreWhatTheySay(t *testing.T) {
-	m := must(NewQuantile(QuantileConfig{Lower: 0.05, Upper: 0.9, Window: 1000 * time.Hour}))
+	m := must(NewQuantile(QuantileConfig{Lower: 0.05, Upper: 0.9, Window: 1000 * time.Hour})).expecting.(*Quantile)
 	rnd, below, above := rand.New(rand.NewSource(52)), 0, 0
 	const n = 20_000
 	for i := range n {

@@ -15,7 +15,7 @@ func TestHoltWintersEqualsTheRecursion(t *testing.T) {
 	for _, multiplicative := range []bool{false, true} {
 		m := must(NewHoltWinters(HoltWintersConfig{
 			Season: 48 * time.Minute, Alpha: alpha, Beta: beta, Gamma: gamma, Multiplicative: multiplicative,
-		}))
+		})).expecting.(*HoltWinters)
 		rnd := rand.New(rand.NewSource(21))
 		var means []float64 // x_t
 		for i := range 6 * seasonSlots {
@@ -81,7 +81,7 @@ func TestSeasonalFindsTheShape(t *testing.T) {
 	}
 	f := func(name string, periods []time.Duration, value func(at int64) float64, most float64) {
 		t.Helper()
-		m := must(NewSeasonal(SeasonalConfig{Periods: periods}))
+		m := must(NewSeasonal(SeasonalConfig{Periods: periods})).expecting.(*Seasonal)
 		const step, days = 600_000, 56
 		worst := 0.0
 		for at := int64(0); at < days*24*3600_000; at += step {
@@ -107,7 +107,7 @@ func TestSeasonalKeepsCivilTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := must(NewSeasonal(SeasonalConfig{Periods: []time.Duration{24 * time.Hour}, Location: zone}))
+	m := must(NewSeasonal(SeasonalConfig{Periods: []time.Duration{24 * time.Hour}, Location: zone})).expecting.(*Seasonal)
 	value := func(at time.Time) float64 {
 		if h := at.In(zone).Hour(); h >= 9 && h < 17 {
 			return 100

@@ -58,7 +58,7 @@ type profile struct {
 }
 
 // NewSeasonal makes a seasonal model.
-func NewSeasonal(c SeasonalConfig) (*Seasonal, error) {
+func NewSeasonal(c SeasonalConfig) (*Budgeted, error) {
 	if len(c.Periods) == 0 {
 		c.Periods = []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}
 	}
@@ -87,7 +87,7 @@ func NewSeasonal(c SeasonalConfig) (*Seasonal, error) {
 		}
 		m.profiles = append(m.profiles, profile{period: p.Milliseconds(), value: make([]float32, slots), seen: make([]uint16, slots)})
 	}
-	return m, nil
+	return newBudgeted(m, c.Alerts)
 }
 
 // Name is seasonal.
@@ -111,8 +111,14 @@ func (m *Seasonal) Score(p Point) Verdict {
 	if s != Ready || math.IsNaN(p.V) {
 		return unknown(s)
 	}
-	// 1.2533 turns a mean absolute deviation into a standard deviation.
-	return band(p.V, m.expect(p.T), m.c.Threshold*1.2533*m.scale, s)
+	return band(p.V, m.expect(p.T), m.c.Threshold*m.sigma(), s)
+}
+
+// sigma is the standard deviation: 1.2533 mean absolute ones.
+func (m *Seasonal) sigma() float64 { return 1.2533 * m.scale }
+
+func (m *Seasonal) expects(t int64) (value, below, above float64) {
+	return m.expect(t), m.sigma(), m.sigma()
 }
 
 func (m *Seasonal) expect(t int64) float64 {

@@ -15,7 +15,7 @@ func TestSeasonalIsQuietAndAwakeAtEveryStep(t *testing.T) {
 	for _, periods := range [][]time.Duration{{24 * time.Hour}, {24 * time.Hour, 7 * 24 * time.Hour}} {
 		for _, step := range []time.Duration{15 * time.Second, time.Minute, 5 * time.Minute, time.Hour} {
 			t.Run(fmt.Sprint(len(periods), " seasons at ", step), func(t *testing.T) {
-				m := must(NewSeasonal(SeasonalConfig{Periods: periods}))
+				m := must(NewSeasonal(SeasonalConfig{Periods: periods})).expecting.(*Seasonal)
 				s, rnd := NewScorer(m, ScorerConfig{}), rand.New(rand.NewSource(1))
 				value := func(at int64) float64 {
 					day := 2 * math.Pi * float64(at) / (24 * 3600_000)

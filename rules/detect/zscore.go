@@ -33,7 +33,7 @@ type ZScore struct {
 const minPoints = 10
 
 // NewZScore makes a z-score model.
-func NewZScore(c ZScoreConfig) (*ZScore, error) {
+func NewZScore(c ZScoreConfig) (*Budgeted, error) {
 	if c.Window == 0 {
 		c.Window = 6 * time.Hour
 	}
@@ -43,7 +43,7 @@ func NewZScore(c ZScoreConfig) (*ZScore, error) {
 	if err := checkBand(c.Window, c.Threshold); err != nil {
 		return nil, fmt.Errorf("cannot make a zscore model: %w", err)
 	}
-	return &ZScore{c: c, ew: moments{tau: float64(c.Window.Milliseconds()) / 2}}, nil
+	return newBudgeted(&ZScore{c: c, ew: moments{tau: float64(c.Window.Milliseconds()) / 2}}, c.Alerts)
 }
 
 // checkBand refuses windows and thresholds that mean nothing.
@@ -80,6 +80,10 @@ func (m *ZScore) Score(p Point) Verdict {
 		return unknown(s)
 	}
 	return band(p.V, m.ew.mean, m.c.Threshold*m.ew.sigma(), s)
+}
+
+func (m *ZScore) expects(int64) (value, below, above float64) {
+	return m.ew.mean, m.ew.sigma(), m.ew.sigma()
 }
 
 // Learn moves mean and variance.

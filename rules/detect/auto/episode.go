@@ -84,13 +84,7 @@ func (m *Model) minds(s *scene, anomalous bool) (begins bool) {
 	}
 	switch {
 	case anomalous && !ep.on:
-		*ep = episode{
-			on: true, how: s.which, sign: s.sign, lead: s.lead, since: s.t, level: s.expected, off: middle(m.ev.off),
-			partFrom: s.t, accepted: ep.accepted, jump: ep.jump, shift: ep.shift,
-		}
-		if s.which == ofJump {
-			ep.first = float32(math.Abs(float64(s.stat[ofJump])))
-		}
+		m.open(s)
 		begins = true
 	case !anomalous && ep.on:
 		m.end(s)
@@ -98,11 +92,24 @@ func (m *Model) minds(s *scene, anomalous bool) (begins bool) {
 	ep.accepted -= ep.accepted * float32(min(m.step/acceptedMemory, 1))
 	if ep.on {
 		ep.note(&m.weigher, s)
+		ep.gather(m, s)
 		if m.acceptable(s) {
 			m.accept(s)
 		}
 	}
 	return begins
+}
+
+// open begins an episode.
+func (m *weigher) open(s *scene) {
+	ep := &m.ep
+	*ep = episode{
+		on: true, how: s.which, sign: s.sign, lead: s.lead, since: s.t, level: s.expected, off: middle(m.ev.off),
+		partFrom: s.t, accepted: ep.accepted, jump: ep.jump, shift: ep.shift,
+	}
+	if s.which == ofJump {
+		ep.first = float32(math.Abs(float64(s.stat[ofJump])))
+	}
 }
 
 // holds is how far the values are still out, in thresholds of what began.
@@ -153,6 +160,10 @@ func (ep *episode) note(m *weigher, s *scene) {
 	if ep.how == int8(ofJump) && float64(s.t-ep.since) > 1000*max(jumpSeconds, jumpSteps*m.step) {
 		ep.how = int8(ofThree)
 	}
+}
+
+// gather adds a value's deviation to the newest part.
+func (ep *episode) gather(m *Model, s *scene) {
 	if s.t-ep.partFrom >= m.c.Accept.Milliseconds()/partsOfTime {
 		copy(ep.part[1:], ep.part[:])
 		copy(ep.partN[1:], ep.partN[:])
@@ -287,8 +298,7 @@ func (m *Model) settle(s *scene) {
 
 // forget leaves the episode, whatever the values are.
 func (m *Model) forget() {
-	m.ev.mean = [stats]float32{ofSpread: usualSpread}
-	m.ev.off = [3]float64{}
+	m.ev.settle()
 	m.ep = episode{accepted: m.ep.accepted, jump: m.ep.jump, shift: m.ep.shift, told: m.ep.told}
 }
 

@@ -56,6 +56,12 @@ func (e *evidence) forget() {
 	e.z = [3]float32{}
 }
 
+// settle makes the newest deviations usual ones.
+func (e *evidence) settle() {
+	e.mean = [stats]float32{ofSpread: usualSpread}
+	e.off = [3]float64{}
+}
+
 // rate is the weight of a value in the mean of a statistic.
 func (m *weigher) rate(i int, dt float64) float32 {
 	steps := float64(leastSteps)
@@ -204,11 +210,17 @@ func (m *weigher) teach(i, side int, v float32) {
 	t := &m.ev.tail[i][side]
 	t.add(min(v, peakClip*max(t.at, float32(m.leastOf(i)))))
 	if t.due() {
-		least := 0.02
-		if i <= ofThree {
-			least = -0.05
-		}
-		p := m.inserts(i) * m.c.Alerts / (share[i] * day)
-		t.measure(p, m.leastOf(i), least, m.inserts(i)*min(1, 1/(30*m.c.Alerts)))
+		t.rest(m.inserts(i) * min(1, 1/(30*m.c.Alerts)))
+		m.measure(i, side)
 	}
+}
+
+// measure finds where one side of a statistic is as rare as the budget allows.
+func (m *weigher) measure(i, side int) {
+	least := 0.02
+	if i <= ofThree {
+		least = -0.05
+	}
+	p := m.inserts(i) * m.c.Alerts / (share[i] * day)
+	m.ev.tail[i][side].measure(p, m.leastOf(i), least)
 }

@@ -53,9 +53,10 @@ type expectations struct {
 
 // cached is what the past says of one bucket and its neighbours.
 type cached struct {
-	bucket, changes int64
-	valid           bool
-	a               [3]analog // before, now, after
+	bucket  int64
+	changes uint32
+	valid   bool
+	a       [3]analog // before, now, after
 }
 
 // of asks the past at most once for each bucket.

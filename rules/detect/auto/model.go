@@ -34,7 +34,7 @@ func (c Config) complete() Config {
 		c.Location = time.UTC
 	}
 	if c.Alerts == 0 {
-		c.Alerts = usualAlerts
+		c.Alerts = 1.0 / 30
 	}
 	if c.Accept == 0 {
 		c.Accept = 24 * time.Hour
@@ -82,6 +82,13 @@ type Model struct {
 func New(c Config) *Model {
 	c = c.complete()
 	return &Model{weigher: weigher{c: c, step: 60}, past: &past{}}
+}
+
+// SetAccept sets after how long a level that holds is accepted.
+func (m *Model) SetAccept(d time.Duration) {
+	if d > 0 {
+		m.c.Accept = d
+	}
 }
 
 // fewPoints is how many points there must be for a first verdict, settled from

@@ -20,9 +20,9 @@ type past struct {
 	oldSum   float64
 	oldN     float64
 	started  bool
-	changes  int64 // times that what is remembered has changed
-	perDay   int64 // buckets, by bucket
-	perPiece int64 // buckets
+	changes  uint32 // times that what is remembered has changed
+	perDay   int64  // buckets, by bucket
+	perPiece int64  // buckets
 }
 
 const (

@@ -123,9 +123,7 @@ func (m *Model) UnmarshalBinary(b []byte) error {
 }
 
 func (m *Model) code(c *coder) {
-	c.int(&m.n, &m.last)
-	c.float(&m.raw, &m.step)
-	c.float32s(m.gaps[:])
+	m.weigher.code(c)
 	number(c, 1, &m.kind)
 	number(c, 4, &m.rises, &m.falls)
 	for i := range m.recent {
@@ -137,15 +135,37 @@ func (m *Model) code(c *coder) {
 	}
 	m.expect.code(c)
 	m.width.code(c)
+	for _, a := range [...]*sturdy{&m.rank.place, &m.rank.step, &m.rank.time} {
+		c.float(&a.mean, &a.spread, &a.wild, &a.n)
+	}
+	c.float(&m.rank.before, &m.rank.far)
+}
+
+func (m *weigher) code(c *coder) {
+	c.int(&m.n, &m.last)
+	c.float(&m.raw, &m.step)
+	c.float32s(m.gaps[:])
 	m.ev.code(c)
 	c.float32(&m.same.share, &m.same.size, &m.same.steps, &m.same.longest)
 	number(c, 4, &m.same.run)
 	c.bool(&m.same.positive)
 	m.ep.code(c)
-	for _, a := range [...]*sturdy{&m.rank.place, &m.rank.step, &m.rank.time} {
-		c.float(&a.mean, &a.spread, &a.wild, &a.n)
+	budget := m.c.Alerts
+	c.float(&budget)
+	if c.reading && c.err == nil && budget != m.c.Alerts {
+		m.rebudget()
 	}
-	c.float(&m.rank.before, &m.rank.far)
+}
+
+// rebudget measures the tails by this budget: they were by another one.
+func (m *weigher) rebudget() {
+	for i := range m.ev.tail {
+		for side := range m.ev.tail[i] {
+			if m.ev.tail[i][side].at > 0 {
+				m.measure(i, side)
+			}
+		}
+	}
 }
 
 func (p *past) code(c *coder) {
@@ -236,12 +256,35 @@ func (ep *episode) code(c *coder) {
 // sound tells whether a state that was read can be one: what indexes, divides or
 // loops is in its bounds.
 func (m *Model) sound() bool {
-	p, ep := m.past, &m.ep
+	p := m.past
 	for _, l := range m.expect.lead {
 		if l >= expected {
 			return false
 		}
 	}
+	for _, x := range append(m.follows.mean[:], m.recent[:]...) {
+		if !(math.Abs(x) < 2*beyondUse) {
+			return false
+		}
+	}
+	widths := append(append([]float32{m.width.all, m.width.jump}, m.width.quarter[:]...), m.width.hour[:]...)
+	for _, w := range widths {
+		if !(w >= 0) {
+			return false
+		}
+	}
+	for _, a := range [...]*sturdy{&m.rank.place, &m.rank.step, &m.rank.time} {
+		if !(a.n >= 0 && a.spread >= 0 && a.wild >= 0) {
+			return false
+		}
+	}
+	return m.weigher.sound() && m.kind <= counter &&
+		(m.n > stepPoints) == (p.bucket > 0) && (p.bucket == 0 || p.unit >= 0 && p.n >= 0 && p.oldN >= 0 && p.now >= p.first && (!p.started || p.unit > 0)) &&
+		m.rank.far >= 0
+}
+
+func (m *weigher) sound() bool {
+	ep := &m.ep
 	for i := range ep.side {
 		if ep.side[i] > 1 {
 			return false
@@ -259,19 +302,6 @@ func (m *Model) sound() bool {
 			}
 		}
 	}
-	widths := append(append([]float32{m.width.all, m.width.jump}, m.width.quarter[:]...), m.width.hour[:]...)
-	for _, w := range widths {
-		if !(w >= 0) {
-			return false
-		}
-	}
-	for _, a := range [...]*sturdy{&m.rank.place, &m.rank.step, &m.rank.time} {
-		if !(a.n >= 0 && a.spread >= 0 && a.wild >= 0) {
-			return false
-		}
-	}
 	howKnown := ep.how >= 0 && ep.how < stats || ep.how == ofRest
-	return m.n >= 0 && m.n < 1<<53 && m.step > 0 && m.step < 1e12 && m.kind <= counter && m.same.share >= 0 && m.same.size >= 0 &&
-		(m.n > stepPoints) == (p.bucket > 0) && (p.bucket == 0 || p.unit >= 0 && p.n >= 0 && p.oldN >= 0 && p.now >= p.first && (!p.started || p.unit > 0)) &&
-		howKnown && ep.lead < expected && m.rank.far >= 0
+	return m.n >= 0 && m.n < 1<<53 && m.step > 0 && m.step < 1e12 && m.same.share >= 0 && m.same.size >= 0 && howKnown && ep.lead < expected
 }

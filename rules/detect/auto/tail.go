@@ -92,11 +92,16 @@ func (t *tail) quantile(p float64) float64 {
 	return 0
 }
 
-// measure finds what is exceeded with probability p, at least the least effect
-// and with at least the given shape. every is for how many seconds a value stands.
-func (t *tail) measure(p, least, leastShape, every float64) {
+// rest lets the caution go, by the time since the tail was measured. every is
+// for how many seconds a value stands.
+func (t *tail) rest(every float64) {
 	t.caution *= float32(max(0, 1-every*float64(t.since)/cautionMemory))
 	t.since = 0
+}
+
+// measure finds what is exceeded with probability p, at least the least effect
+// and with at least the given shape.
+func (t *tail) measure(p, least, leastShape float64) {
 	n := float64(t.n)
 	if n < tailFew {
 		t.at = float32(unknownFactor * least)

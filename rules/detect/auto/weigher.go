@@ -1,10 +1,5 @@
 package auto
 
-import "time"
-
-// usualAlerts is the budget that is meant when none is given, a day.
-const usualAlerts = 1.0 / 30
-
 // weigher makes evidence of deviations from what is expected, whoever expects
 // it: a Model its own expectations, a Judge those that it is given.
 type weigher struct {
@@ -22,15 +17,15 @@ type weigher struct {
 	now *scene // of the value under way; scratch
 }
 
-// SetAccept sets after how long a level that holds is accepted.
-func (m *weigher) SetAccept(d time.Duration) {
-	if d > 0 {
-		m.c.Accept = d
-	}
-}
-
 // Seen tells whether there has been a point.
 func (m *weigher) Seen() bool { return m.n > 0 }
+
+// Reserve takes the scratch that is held between judging a value and learning it.
+func (m *weigher) Reserve() {
+	if m.now == nil {
+		m.now = new(scene)
+	}
+}
 
 // age is for how many seconds there have been points, without gaps.
 func (m *weigher) age() float64 { return float64(m.n) * m.step }

@@ -1,0 +1,155 @@
+package auto
+
+import "math"
+
+// Judge weighs how far values are from what somebody else expects of them. It
+// remembers nothing of the series but how its deviations are. It is not safe
+// for concurrent use.
+type Judge struct {
+	weigher
+
+	size float64 // mean absolute deviation, bounded
+	jump float64 // likewise of jumps
+	told int64   // deviations in the two
+
+	given Expectation // of the value under way; scratch
+}
+
+// Expectation is what somebody expects of a value: Below and Above are standard
+// deviations to either side.
+type Expectation struct{ Value, Below, Above float64 }
+
+// known tells whether anything is expected.
+func (e Expectation) known() bool { return e.Value-e.Value == 0 }
+
+// NewJudge makes a judge that has seen nothing. Location has no meaning.
+func NewJudge(c Config) *Judge { return &Judge{weigher: weigher{c: c.complete(), step: 60}} }
+
+// Judge tells what v at t, in milliseconds, looks like. It changes nothing.
+func (j *Judge) Judge(t int64, v float64, e Expectation) Verdict {
+	s := j.look(t, v, e)
+	return Verdict{
+		Known: true, Evidence: s.evidence, Hold: s.hold,
+		Expected: e.Value, Lower: e.Value - s.below, Upper: e.Value + s.above,
+	}
+}
+
+// Learn takes v at t in. anomalous tells whether the series is, with this value.
+// As long as nothing is expected only the pace of the series is learned.
+func (j *Judge) Learn(t int64, v float64, e Expectation, anomalous bool) {
+	if j.n > 0 && t <= j.last || !(math.Abs(v) < beyondUse) {
+		return
+	}
+	s := j.look(t, v, e)
+	if s.gap {
+		j.ev.forget()
+	}
+	begins := false
+	if e.known() {
+		begins = j.minds(s, anomalous)
+	}
+	j.same.learn(&j.weigher, s, false)
+	if e.known() {
+		j.ev.learn(&j.weigher, s, begins)
+	}
+	j.n++
+	if e.known() && (!j.ep.on || begins) {
+		j.widen(s)
+	}
+	j.measureStep(s.dt)
+	j.last, j.raw = t, v
+	j.Release()
+}
+
+// Accept tells that what is anomalous now is usual from here on.
+func (j *Judge) Accept() {
+	if j.ep.on && j.ep.how == ofRest {
+		j.same.longest = float32(j.same.run)
+	}
+}
+
+// look makes the scene of a value, at most once.
+func (j *Judge) look(t int64, v float64, e Expectation) *scene {
+	s, made := j.scene(t, v)
+	if made && j.given == e {
+		return s
+	}
+	j.given = e
+	s.x, s.expected, s.lead = v, e.Value, byLevel
+	s.repeats = j.n > 0 && v == j.raw
+	s.gap = s.dt > longGapSteps*j.step && s.dt > longGapSeconds
+	if !e.known() {
+		return s
+	}
+	s.stuck = j.same.stuck(&j.weigher, s)
+	s.off = v - e.Value
+	floor := max(leastOfLevel*math.Abs(e.Value)+least, j.same.quantum())
+	width := e.Above
+	if s.off < 0 {
+		width = e.Below
+	}
+	s.width = max(width, leastOfAll*sigma*j.size, floor)
+	s.jumpWidth = max(sigma*j.jump, floor)
+	s.jump = s.off - middle(j.ev.off)
+	s.z = clip(s.off/s.width, mostWidths)
+	s.zJump = clip(s.jump/s.jumpWidth, mostWidths)
+	j.weigh(s)
+	return s
+}
+
+// minds takes in whether the series is anomalous, before the value is learned,
+// and tells whether an episode begins.
+func (j *Judge) minds(s *scene, anomalous bool) (begins bool) {
+	switch {
+	case anomalous && !j.ep.on:
+		j.open(s)
+		begins = true
+	case !anomalous && j.ep.on:
+		j.learnPeaks()
+		j.ev.settle()
+		j.ep = episode{}
+	}
+	if j.ep.on {
+		j.ep.note(&j.weigher, s)
+	}
+	return begins
+}
+
+// widen takes a deviation and a jump in, bounded.
+func (j *Judge) widen(s *scene) {
+	d, jump := math.Abs(s.off), math.Abs(s.jump)
+	if j.told++; j.told > settled {
+		d, jump = min(d, widthClip*s.width), min(jump, widthClip*s.jumpWidth)
+	}
+	rate := max(min(j.step/allMemory, 1), 1/float64(j.told))
+	j.size += rate * (d - j.size)
+	j.jump += rate * (jump - j.jump)
+}
+
+// AppendBinary appends the whole state.
+func (j *Judge) AppendBinary(b []byte) ([]byte, error) {
+	c := coder{b: b}
+	j.code(&c)
+	return c.b, nil
+}
+
+// UnmarshalBinary restores the state of a judge with the same configuration, but
+// for the budget. On an error the judge must not be used further.
+func (j *Judge) UnmarshalBinary(b []byte) error {
+	c := coder{b: b, reading: true}
+	*j = Judge{weigher: weigher{c: j.c}}
+	j.code(&c)
+	if c.err == nil && len(c.b) > 0 {
+		c.fail("bytes are left over")
+	}
+	if c.err == nil && !(j.sound() && j.size >= 0 && j.jump >= 0 && j.told >= 0 && j.told <= j.n) {
+		c.fail("numbers that do not fit each other")
+	}
+	return c.err
+}
+
+func (j *Judge) code(c *coder) {
+	j.weigher.code(c)
+	c.float(&j.size, &j.jump)
+	c.int(&j.told)
+}
