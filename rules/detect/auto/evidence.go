@@ -34,11 +34,10 @@ const (
 	// distribution.
 	usualSpread = 0.8
 	statClip    = 8 // widths that one value adds to a mean
-	// Evidence counts less on the first day, and not at all in the first hour.
-	firstDay, firstHour = day, 3600
-	youngFactor         = 4
-	learnFrom           = 0.4 * day // for tails
-	notYet              = 0.9       // the most evidence of those that know too little
+	// Evidence counts less on the first day, and of few points (see young).
+	firstDay    = day
+	youngFactor = 1.5
+	learnFrom   = 0.4 * day // for tails
 )
 
 // evidence is how the newest deviations look over each horizon, and how they
@@ -108,7 +107,7 @@ func (m *weigher) weigh(s *scene) {
 			s.stat[i] = max(0, s.stat[i]-float32(math.Abs(float64(mean[ofHalf]))))
 		}
 	}
-	best, age := float32(0), m.age()
+	best, age, young := float32(0), m.age(), m.young()
 	for i, v := range s.stat {
 		if i == ofSpread && v < 0 { // an expectation has become better, or ofRest tells
 			continue
@@ -119,7 +118,7 @@ func (m *weigher) weigh(s *scene) {
 		}
 		r := v / m.threshold(i, side)
 		if i == ofJump && age < firstDay { // a tail is known last
-			r /= float32(1 + youngFactor*(1-age/firstDay))
+			r /= float32(young)
 		}
 		if r > best {
 			best, s.which, s.sign = r, int8(i), sign
@@ -129,22 +128,26 @@ func (m *weigher) weigh(s *scene) {
 	if best <= 1 && s.stuck {
 		s.evidence, s.which = 1.05, ofRest
 	}
-	if age < firstDay {
-		s.evidence /= 1 + youngFactor*(1-age/firstDay)
-	}
-	if m.n < settled || age < firstHour {
-		s.evidence = min(s.evidence, notYet)
-	}
+	s.evidence /= young
 	s.hold = s.evidence
 	if m.ep.on {
 		s.hold = m.holds(s)
 	}
-	wide := 1.0
-	if age < firstDay {
-		wide = 1 + youngFactor*(1-age/firstDay)
+	s.above = s.width * float64(m.threshold(ofThree, 0)) * young
+	s.below = s.width * float64(m.threshold(ofThree, 1)) * young
+}
+
+// young is how many times wider thresholds are while tails, and widths, are known
+// by a prior more than by the series: two and a half times at first, once after a
+// day, and twice that for a series of twenty points.
+func (m *weigher) young() float64 {
+	f := 1 + settled/float64(max(m.n, 1))
+	if age := m.age(); age < firstDay {
+		return f * (1 + youngFactor*(1-age/firstDay))
+	} else if m.n > 100*settled {
+		return 1
 	}
-	s.above = s.width * float64(m.threshold(ofThree, 0)) * wide
-	s.below = s.width * float64(m.threshold(ofThree, 1)) * wide
+	return f
 }
 
 // threshold is where a statistic is evidence of 1.
