@@ -50,9 +50,9 @@ func buildCall(c lang.Call) (detect.Model, error) {
 	case "mad":
 		return detect.NewMAD(detect.MADConfig{Window: a.Duration("window"), Threshold: a.Float("threshold"), Alerts: alertsOf(a)})
 	case "seasonal":
-		zone, err := time.LoadLocation(a.String("tz"))
+		zone, err := zoneOf(a)
 		if err != nil {
-			return nil, fmt.Errorf("cannot use time zone %q: %w", a.String("tz"), err)
+			return nil, err
 		}
 		return detect.NewSeasonal(detect.SeasonalConfig{Periods: a.Durations("periods"), Location: zone, Threshold: a.Float("threshold"), Alerts: alertsOf(a)})
 	case "holtwinters":
@@ -85,9 +85,9 @@ func buildCall(c lang.Call) (detect.Model, error) {
 	case "changepoint":
 		return detect.NewChangepoint(detect.ChangepointConfig{Every: a.Duration("every")})
 	case "prophet":
-		zone, err := time.LoadLocation(a.String("tz"))
+		zone, err := zoneOf(a)
 		if err != nil {
-			return nil, fmt.Errorf("cannot use time zone %q: %w", a.String("tz"), err)
+			return nil, err
 		}
 		return detect.NewProphet(detect.ProphetConfig{
 			Seasons: a.Durations("seasons"), Holidays: a.Strings("holidays"), Order: a.Int("order"), Location: zone, Threshold: a.Float("threshold"),
@@ -100,12 +100,25 @@ func buildCall(c lang.Call) (detect.Model, error) {
 	case "spectral":
 		return detect.NewSpectral(detect.SpectralConfig{Points: a.Int("points")})
 	case "auto":
-		return detect.NewAuto(detect.AutoConfig{Alerts: alertsOf(a)})
+		zone, err := zoneOf(a)
+		if err != nil {
+			return nil, err
+		}
+		return detect.NewAuto(detect.AutoConfig{Location: zone, Alerts: alertsOf(a)})
 	}
 	if lang.TraitsOf(c.Name).Group {
 		return nil, fmt.Errorf("%s judges all series of a rule together: it cannot follow one alone", c.Name)
 	}
 	return nil, fmt.Errorf("model %q is in the table and not in the build", c.Name)
+}
+
+// zoneOf is where days and weeks begin.
+func zoneOf(a lang.Args) (*time.Location, error) {
+	zone, err := time.LoadLocation(a.String("tz"))
+	if err != nil {
+		return nil, fmt.Errorf("cannot use time zone %q: %w", a.String("tz"), err)
+	}
+	return zone, nil
 }
 
 // alertsOf is the budget of false alerts, a day; 0 when the border is said otherwise.

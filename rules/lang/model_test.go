@@ -69,6 +69,7 @@ func TestParseModel(t *testing.T) {
 	f(`seasonal(1d, 1w, tz="Europe/Berlin")`, call("seasonal", Args{"tz": "Europe/Berlin"}), `seasonal(tz="Europe/Berlin")`)
 	f(`seasonal(tz='Europe/Berlin')`, call("seasonal", Args{"tz": "Europe/Berlin"}), `seasonal(tz="Europe/Berlin")`)
 	f("seasonal(tz=UTC)", seasonal, "seasonal")
+	f(`auto(tz="Europe/Berlin")`, call("auto", Args{"tz": "Europe/Berlin"}), `auto(tz="Europe/Berlin")`)
 	f("holtwinters(season=1w, alpha=25%, gamma=0.05, mode=multiplicative)",
 		call("holtwinters", Args{"season": 7 * day, "alpha": 0.25, "gamma": 0.05, "mode": "multiplicative"}),
 		"holtwinters(season=1w, alpha=0.25, gamma=0.05, mode=multiplicative)")

@@ -254,6 +254,9 @@ var Models = []ModelSpec{
 	},
 	{
 		Name: "auto", For: "everything else", Method: "a look at the series while it warms up, then one of the above; the series' own past calibrates the score",
-		Params: []ParamSpec{alerts()},
+		Params: []ParamSpec{
+			alerts(),
+			{Name: "tz", Type: Timezone, Default: "UTC", Help: "time zone in which days and weeks begin"},
+		},
 	},
 }
