@@ -90,7 +90,7 @@ func (m *Auto) learnAt(p Point, w weights) {
 // accepts is told after how long a level is accepted.
 func (m *Auto) accepts(after time.Duration) { m.m.SetAccept(after) }
 
-const autoVersion = 10
+const autoVersion = 11
 
 // AppendBinary appends the whole state.
 func (m *Auto) AppendBinary(b []byte) ([]byte, error) {

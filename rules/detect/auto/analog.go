@@ -30,12 +30,13 @@ func weekday(t int64) int { return int(floorMod(floorDiv(t, day)+3, 7)) }
 
 func weekend(weekday int) bool { return weekday >= 5 }
 
-func (p *past) analog(b int64) (a analog) {
+// analog is that of bucket b while bucket of is under way.
+func (p *past) analog(b, of int64) (a analog) {
 	today := weekday(b * p.bucket)
 	var days, alike [lastDays]float64
 	n, m := 0, 0
 	for k := range lastDays {
-		v, ok := p.smooth(b-int64(k+1)*p.perDay, b)
+		v, ok := p.smooth(b-p.back(int64(k+1)), of)
 		if !ok {
 			continue
 		}
@@ -55,12 +56,12 @@ func (p *past) analog(b int64) (a analog) {
 	var weeks [ringWeeks]float64
 	w := 0
 	for k := int64(1); k <= ringWeeks; k++ {
-		at := b - 7*k*p.perDay
+		at := b - p.back(7*k)
 		v, ok := 0.0, false
-		if p.inRing(at, b) {
-			v, ok = p.smooth(at, b)
+		if p.inRing(at, of) {
+			v, ok = p.smooth(at, of)
 		} else if k <= fineWeeks {
-			v, ok = p.older(at)
+			v, ok = p.older(at, of)
 		}
 		if ok {
 			weeks[w] = v
@@ -76,6 +77,7 @@ func (p *past) analog(b int64) (a analog) {
 // habit counts the days and weeks on which x, give or take, was seen at the
 // time of bucket b.
 func (p *past) habit(b int64, x, tolerance float64) (days, weeks int) {
+	of := p.under(b)
 	seen := func(low, high float64) int {
 		if x >= low-tolerance && x <= high+tolerance {
 			return 1
@@ -83,14 +85,14 @@ func (p *past) habit(b int64, x, tolerance float64) (days, weeks int) {
 		return 0
 	}
 	for k := int64(1); k <= lastDays; k++ {
-		days += seen(p.reach(b-k*p.perDay, b))
+		days += seen(p.reach(b-p.back(k), of))
 	}
 	for k := int64(1); k <= ringWeeks; k++ {
-		at := b - 7*k*p.perDay
-		if p.inRing(at, b) {
-			weeks += seen(p.reach(at, b))
+		at := b - p.back(7*k)
+		if p.inRing(at, of) {
+			weeks += seen(p.reach(at, of))
 		} else if k <= fineWeeks {
-			weeks += seen(p.olderReach(at))
+			weeks += seen(p.olderReach(at, of))
 		}
 	}
 	return days, weeks

@@ -63,9 +63,10 @@ type cached struct {
 func (c *cached) of(p *past, b int64) *[3]analog {
 	if !c.valid || c.bucket != b || c.changes != p.changes {
 		*c = cached{bucket: b, changes: p.changes, valid: true}
-		c.a[1] = p.analog(b)
+		of := p.under(b)
+		c.a[1] = p.analog(b, of)
 		if p.bucket <= fine {
-			c.a[0], c.a[2] = p.analog(b-1), p.analog(b+1)
+			c.a[0], c.a[2] = p.analog(b-1, of), p.analog(b+1, of)
 		}
 	}
 	return &c.a
@@ -272,7 +273,8 @@ func (m *Model) Forecast(t int64) (mid, sigma float64, ok bool) {
 	if lead < byTime {
 		return 0, 0, false
 	}
-	a := m.past.analog(m.past.bucketOf(seconds))
+	b := m.past.bucketOf(seconds)
+	a := m.past.analog(b, m.past.under(b))
 	for lead >= byTime && !a.ok[lead-byTime] {
 		lead--
 	}

@@ -21,13 +21,14 @@ type past struct {
 	oldN     float64
 	started  bool
 	changes  uint32 // times that what is remembered has changed
-	perDay   int64  // buckets, by bucket
-	perPiece int64  // buckets
+	perPiece int64  // buckets, by bucket
 }
 
 const (
-	ringBuckets = 2016 // a week of five minutes
-	oldPieces   = 342  // two weeks of hours
+	// ringBuckets is a week of five minutes, and the neighbours of what was a week
+	// ago.
+	ringBuckets = 2016 + 4
+	oldPieces   = 342 // two weeks of hours
 	piecesADay  = 24
 	day         = 86400 // seconds
 	fine        = 900   // seconds; longer buckets are compared one by one
@@ -59,8 +60,7 @@ func (p *past) clear() {
 // shape works out what follows from the length of a bucket.
 func (p *past) shape(bucket int64) {
 	p.bucket = bucket
-	p.perDay = max(1, (day+bucket/2)/bucket)
-	p.perPiece = max(1, p.perDay/piecesADay)
+	p.perPiece = max(1, p.back(1)/piecesADay)
 }
 
 func floorMod(a, n int64) int64 {
@@ -75,13 +75,30 @@ func floorDiv(a, n int64) int64 { return (a - floorMod(a, n)) / n }
 func (p *past) half(x float64) half    { return toHalf((x - p.base) / p.unit) }
 func (p *past) value(h half) float64   { return p.base + h.float()*p.unit }
 func (p *past) bucketOf(t int64) int64 { return floorDiv(t, p.bucket) }
-func (p *past) known(b, of int64) bool {
-	return p.started && b >= p.first && b <= p.now && of-b <= ringBuckets
-}
-func (p *past) pieceOf(b int64) int64   { return floorDiv(b, p.perPiece) }
-func (p *past) inRing(b, of int64) bool { return of-b <= ringBuckets }
+func (p *past) pieceOf(b int64) int64  { return floorDiv(b, p.perPiece) }
 
-// at is the mean of bucket b as bucket of sees it.
+// back is how many buckets lie in so many days. A bucket that does not divide
+// the day would drift by a part of itself each day.
+func (p *past) back(days int64) int64 {
+	if p.bucket > day {
+		return days
+	}
+	return (days*day + p.bucket/2) / p.bucket
+}
+
+// under is the bucket that is under way once b has been asked for. What is asked
+// before the bucket before it is closed must be what is asked after.
+func (p *past) under(b int64) int64 { return min(b, p.now+1) }
+
+// inRing tells whether the ring holds bucket b while bucket of is under way;
+// older ones have gone to the pieces.
+func (p *past) inRing(b, of int64) bool { return max(of, p.now)-b <= ringBuckets }
+
+func (p *past) known(b, of int64) bool {
+	return p.started && b >= p.first && b <= p.now && p.inRing(b, of)
+}
+
+// at is the mean of bucket b while bucket of is under way.
 func (p *past) at(b, of int64) (float64, bool) {
 	if !p.known(b, of) {
 		return 0, false
@@ -136,33 +153,43 @@ func (p *past) reach(b, of int64) (low, high float64) {
 	return low, high
 }
 
-// older reads the weeks before the ring, between the middles of two pieces.
-func (p *past) older(b int64) (float64, bool) {
-	if !p.started || b < p.first || p.now-b > ringBuckets+(oldPieces-4)*p.perPiece {
+// pieceAt is piece i, which must have been completed before bucket of.
+func (p *past) pieceAt(i, of int64) (float64, bool) {
+	left := min(of-1, p.now) - 1 - ringBuckets
+	written := p.pieceOf(max(of, p.now) - 1 - ringBuckets)
+	if !p.started || (i+1)*p.perPiece > left || i <= written-oldPieces || (i+1)*p.perPiece <= p.first {
 		return 0, false
 	}
-	i := p.pieceOf(b)
 	h := p.old[floorMod(i, oldPieces)]
 	if h == nothing {
 		return 0, false
 	}
-	v := p.value(h)
+	return p.value(h), true
+}
+
+// older reads the weeks before the ring, between the middles of two pieces.
+func (p *past) older(b, of int64) (float64, bool) {
+	i := p.pieceOf(b)
+	v, ok := p.pieceAt(i, of)
+	if !ok || b < p.first {
+		return 0, false
+	}
 	share := (float64(floorMod(b, p.perPiece))+0.5)/float64(p.perPiece) - 0.5
 	next := i + 1
 	if share < 0 {
 		next, share = i-1, -share
 	}
-	if h := p.old[floorMod(next, oldPieces)]; h != nothing {
-		v += (p.value(h) - v) * share
+	if w, ok := p.pieceAt(next, of); ok {
+		v += (w - v) * share
 	}
 	return v, true
 }
 
 // olderReach is reach for the weeks before the ring.
-func (p *past) olderReach(b int64) (low, high float64) {
+func (p *past) olderReach(b, of int64) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	for _, k := range [...]int64{-nearby, 0, nearby} {
-		if v, ok := p.older(b + k); ok {
+		if v, ok := p.older(b+k, of); ok {
 			low, high = min(low, v), max(high, v)
 		}
 	}
@@ -190,8 +217,14 @@ func (p *past) advance(b int64, instead float64) {
 		}
 	}
 	p.put(p.now, v)
-	for k := max(p.now+1, b-ringBuckets); k < b; k++ {
+	if b != p.now+1 || !math.IsNaN(instead) {
+		p.changes++ // for what has been asked before
+	}
+	for k := p.now + 1; k < min(b, p.now+1+ringBuckets); k++ {
 		p.put(k, math.NaN())
+	}
+	if b-p.now > 1+ringBuckets { // all has left; nothing was there since
+		p.leave(b - 1 - ringBuckets)
 	}
 	p.now, p.sum, p.n = b, 0, 0
 }
@@ -200,20 +233,30 @@ func (p *past) advance(b int64, instead float64) {
 func (p *past) put(b int64, v float64) {
 	i := floorMod(b, ringBuckets)
 	if leaving := b - ringBuckets; leaving >= p.first {
-		if piece := p.pieceOf(leaving); piece != p.piece {
-			h := nothing
-			if p.oldN > 0 {
-				h = p.half(p.oldSum / p.oldN)
-			}
-			p.old[floorMod(p.piece, oldPieces)] = h
-			p.piece, p.oldSum, p.oldN = piece, 0, 0
-		}
+		p.leave(leaving)
 		if h := p.ring[i]; h != nothing {
 			p.oldSum += p.value(h)
 			p.oldN++
 		}
 	}
 	p.ring[i] = p.half(v)
+}
+
+// leave goes on to the piece of bucket b. Pieces between have nothing.
+func (p *past) leave(b int64) {
+	piece := p.pieceOf(b)
+	if piece == p.piece {
+		return
+	}
+	h := nothing
+	if p.oldN > 0 {
+		h = p.half(p.oldSum / p.oldN)
+	}
+	p.old[floorMod(p.piece, oldPieces)] = h
+	for k := max(p.piece+1, piece-oldPieces); k < piece; k++ {
+		p.old[floorMod(k, oldPieces)] = nothing
+	}
+	p.piece, p.oldSum, p.oldN = piece, 0, 0
 }
 
 // change maps what was remembered before bucket since by f, and keeps the rest,
