@@ -303,5 +303,5 @@ func (m *weigher) sound() bool {
 		}
 	}
 	howKnown := ep.how >= 0 && ep.how < stats || ep.how == ofRest
-	return m.n >= 0 && m.n < 1<<53 && m.step > 0 && m.step < 1e12 && m.same.share >= 0 && m.same.size >= 0 && howKnown && ep.lead < expected
+	return m.n >= 0 && m.n < 1<<53 && m.step >= leastGap/2 && m.step < 1e12 && m.same.share >= 0 && m.same.size >= 0 && howKnown && ep.lead < expected
 }
