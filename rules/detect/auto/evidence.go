@@ -21,8 +21,10 @@ var (
 	// horizon is the time constant of each mean, in seconds.
 	horizon = [stats]float64{ofFive: 300, ofHalf: 1800, ofHours: 3 * 3600, ofDay: day, ofSpread: 1200}
 	// leastEffect is what each must be at least to be evidence, in widths: less is
-	// a trifle, however rare. At a budget of one alert in 30 days.
-	leastEffect = [stats]float64{4, 2.56, 1.84, 1.36, 1.04, 0.96, 0.72}
+	// a trifle, however rare. At a budget of one alert in so many days, and a step
+	// of so many seconds.
+	leastEffect                      = [stats]float64{4, 2.56, 1.84, 1.36, 1.04, 0.96, 0.72}
+	leastEffectDays, leastEffectStep = 30.0, 60.0
 	// share is the part of the budget that one side of a statistic gets: over
 	// these.
 	share = [stats]float64{4, 4, 16, 16, 16, 16, 16}
@@ -168,11 +170,24 @@ func (m *weigher) threshold(i, side int) float32 {
 	return at * (1 + t.caution)
 }
 
-// leastOf is the least effect of a statistic.
+// rarity is the probability with which a value of a statistic may exceed its
+// threshold.
+func (m *weigher) rarity(i int) float64 { return m.inserts(i) * m.c.Alerts / (share[i] * day) }
+
+// leastOf is the least effect of a statistic. What may come more often, because
+// of a larger budget or of fewer values, is smaller, as it is of a normal
+// distribution.
 func (m *weigher) leastOf(i int) float64 {
-	// Larger budgets are spent on smaller effects, as those of a normal tail.
-	return leastEffect[i] * min(max(1-0.06*math.Log(30*m.c.Alerts), 0.5), 1.3)
+	if m.least[i] == 0 {
+		usual := max(horizon[i]/4, leastEffectStep) / (leastEffectDays * share[i] * day)
+		m.least[i] = float32(leastEffect[i] * normalTail(m.rarity(i)) / normalTail(usual))
+	}
+	return float64(m.least[i])
 }
+
+// normalTail is what a normal deviate exceeds with probability p, at least
+// where a sixth does.
+func normalTail(p float64) float64 { return math.Sqrt2 * math.Erfcinv(2*min(p, 0.16)) }
 
 // learn takes the statistics in. Of an episode its begin is learned, so that
 // tails know what they called rare.
@@ -213,7 +228,7 @@ func (m *weigher) teach(i, side int, v float32) {
 	t := &m.ev.tail[i][side]
 	t.add(min(v, peakClip*max(t.at, float32(m.leastOf(i)))))
 	if t.due() {
-		t.rest(m.inserts(i) * min(1, 1/(30*m.c.Alerts)))
+		t.rest(m.rarity(i))
 		m.measure(i, side)
 	}
 }
@@ -224,6 +239,5 @@ func (m *weigher) measure(i, side int) {
 	if i <= ofThree {
 		least = -0.05
 	}
-	p := m.inserts(i) * m.c.Alerts / (share[i] * day)
-	m.ev.tail[i][side].measure(p, m.leastOf(i), least)
+	m.ev.tail[i][side].measure(m.rarity(i), m.leastOf(i), least)
 }

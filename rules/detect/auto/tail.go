@@ -32,8 +32,9 @@ const (
 	// shapePrior is the shape that is assumed, as if this many values had shown it.
 	shapePrior, priorValues, shapeMost = 0.05, 100, 0.8
 	peakClip                           = 1.5
-	// cautionMemory is how long caution lasts, in seconds.
-	cautionMemory = 240 * day
+	// cautionBudgets is at how many times the budget caution neither grows nor
+	// falls.
+	cautionBudgets = 2
 )
 
 // edges are the lower edges of the bins.
@@ -92,10 +93,11 @@ func (t *tail) quantile(p float64) float64 {
 	return 0
 }
 
-// rest lets the caution go, by the time since the tail was measured. every is
-// for how many seconds a value stands.
-func (t *tail) rest(every float64) {
-	t.caution *= float32(max(0, 1-every*float64(t.since)/cautionMemory))
+// rest lets the caution go, by the values since the tail was measured, which may
+// exceed it with probability p (I. Gibbs and E. Candès, Adaptive conformal
+// inference under distribution shift, NeurIPS 2021).
+func (t *tail) rest(p float64) {
+	t.caution = max(0, t.caution-float32(cautionStep*cautionBudgets*p*float64(t.since)))
 	t.since = 0
 }
 
