@@ -105,7 +105,9 @@ func (m *Model) look(t int64, raw float64) *scene {
 // weeks, is no surprise, whatever leads.
 const (
 	habitDays, habitWeeks = 3, 2
-	habitTolerance        = 2.5 // widths
+	// What was seen is the same when it is so near, in widths, and in parts of the
+	// deviation: usual noise excuses none.
+	habitTolerance, habitShare = 2.5, 0.6
 	// habitWidths is what a habit may still deviate by.
 	habitWidths = 2.0
 	// Smaller deviations need no excuse.
@@ -115,18 +117,18 @@ const (
 )
 
 func (m *Model) allowHabits(s *scene) {
-	age := m.age()
-	if m.past.bucket == 0 || age <= habitAge || math.Abs(s.z) <= habitFrom && math.Abs(s.zJump) <= habitJump {
+	age, scale := m.age(), m.leastOf(ofThree)/leastEffect[ofThree]
+	if m.past.bucket == 0 || age <= habitAge || math.Abs(s.z) <= habitFrom*scale && math.Abs(s.zJump) <= habitJump*scale {
 		return
 	}
-	tolerance := habitTolerance * s.width
+	tolerance := min(habitTolerance*scale*s.width, habitShare*math.Abs(s.x-s.expected))
 	if m.same.share > mostly {
 		tolerance = min(tolerance, float64(m.same.size)/2)
 	}
 	days, weeks := m.past.habit(m.past.bucketOf(s.civil), s.x, tolerance)
 	if days >= habitDays || weeks >= habitWeeks && age > habitWeekAge {
-		s.z = clip(s.z, habitWidths)
-		s.zJump = clip(s.zJump, habitWidths)
+		s.z = clip(s.z, habitWidths*scale)
+		s.zJump = clip(s.zJump, habitWidths*scale)
 	}
 }
 
