@@ -12,6 +12,7 @@ func (s *Scorer) StartFrom(from *Scorer) error {
 		return err
 	}
 	s.adopt()
+	s.guard = guard{} // of another one's values
 	return nil
 }
 
@@ -35,6 +36,7 @@ func (s *VectorScorer) StartFrom(from *VectorScorer) error {
 		return err
 	}
 	s.adopt()
+	clear(s.guards)
 	return nil
 }
 

@@ -79,10 +79,14 @@ func (m *Auto) Score(p Point) Verdict {
 func (m *Auto) Learn(p Point, weight float64) { m.m.Learn(p.T, p.V, weight <= 0) }
 
 // learnAt learns what is usual, and of what is anomalous that it is.
-func (m *Auto) learnAt(p Point, w weights) {
+// It bounds values by itself once it can judge them.
+func (m *Auto) learnAt(p Point, bounded float64, w weights) {
 	if w.none {
 		m.m.Release()
 		return
+	}
+	if !m.m.Ready() {
+		p.V = bounded
 	}
 	m.m.Learn(p.T, p.V, w.anomalous)
 }

@@ -58,23 +58,23 @@ func (b *Budgeted) expectation(t int64) auto.Expectation {
 }
 
 // Learn takes p in. Without any weight the series is anomalous.
-func (b *Budgeted) Learn(p Point, weight float64) { b.learn(p, weight, weight <= 0) }
+func (b *Budgeted) Learn(p Point, weight float64) { b.learn(p, p.V, weight, weight <= 0) }
 
 // learnAt is Learn of a point of which it is known whether the series is
-// anomalous: it may be learned all the same.
-func (b *Budgeted) learnAt(p Point, w weights) {
+// anomalous: it may be learned all the same, bounded.
+func (b *Budgeted) learnAt(p Point, bounded float64, w weights) {
 	if w.none {
-		b.expecting.Learn(p, w.level)
+		b.expecting.Learn(Point{p.T, bounded}, w.level)
 		return
 	}
-	b.learn(p, w.level, w.anomalous)
+	b.learn(p, bounded, w.level, w.anomalous)
 }
 
-func (b *Budgeted) learn(p Point, weight float64, anomalous bool) {
+func (b *Budgeted) learn(p Point, bounded, weight float64, anomalous bool) {
 	if b.judge != nil {
 		b.judge.Learn(p.T, p.V, b.expectation(p.T), anomalous)
 	}
-	b.expecting.Learn(p, weight)
+	b.expecting.Learn(Point{p.T, bounded}, weight)
 }
 
 // Forecast is the model's, where it can look ahead.

@@ -21,6 +21,8 @@ func NewEach(models ...Model) (*Each, error) {
 	return &Each{models: models, scores: make([]float64, len(models))}, nil
 }
 
+func (m *Each) inputs() int { return len(m.models) }
+
 // Name is that of the models.
 func (e *Each) Name() string { return e.models[0].Name() }
 
@@ -118,6 +120,8 @@ type CombinedVector struct {
 	all    bool
 	share  []float64 // scratch
 }
+
+func (m *CombinedVector) inputs() int { return m.models[0].inputs() }
 
 // NewAnyVector is anomalous when one of the models says so.
 func NewAnyVector(models ...VectorModel) (*CombinedVector, error) {

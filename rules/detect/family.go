@@ -32,6 +32,8 @@ type VectorModel interface {
 	Learn(p Vector, weight float64)
 	// State tells how far the model is.
 	State() State
+	// inputs is how many values a point has.
+	inputs() int
 	encoding.BinaryAppender
 	encoding.BinaryUnmarshaler
 }

@@ -27,40 +27,42 @@ func (*Trend) follows() {}
 func (*Presence) follows() {}
 func (*Novelty) follows()  {}
 
-// learnAt has a model learn p at the weight that is for its kind.
-func learnAt(m Model, p Point, w weights) {
+// learnAt has a model learn p at the weight that is for its kind; bounded is the
+// value that models learn which are not told of anomalies.
+func learnAt(m Model, p Point, bounded float64, w weights) {
 	switch m := m.(type) {
 	case *Combined:
 		for _, part := range m.models {
-			learnAt(part, p, w)
+			learnAt(part, p, bounded, w)
 		}
 	case *Auto:
-		m.learnAt(p, w)
+		m.learnAt(p, bounded, w)
 	case *Budgeted:
-		m.learnAt(p, w)
+		m.learnAt(p, bounded, w)
 	case *leveled:
-		learnAt(m.Model, m.seen(p), w)
+		learnAt(m.Model, m.seen(p), bounded-m.offset, w)
 	case follower:
-		m.(Model).Learn(p, w.shape)
+		m.(Model).Learn(Point{p.T, bounded}, w.shape)
 	default:
-		m.Learn(p, w.level)
+		m.Learn(Point{p.T, bounded}, w.level)
 	}
 }
 
-// learnVectorAt is learnAt of a model of several inputs.
-func learnVectorAt(m VectorModel, p Vector, w weights) {
+// learnVectorAt is learnAt of a model of several inputs, which must not keep
+// bounded.
+func learnVectorAt(m VectorModel, p Vector, bounded []float64, w weights) {
 	switch m := m.(type) {
 	case *CombinedVector:
 		for _, part := range m.models {
-			learnVectorAt(part, p, w)
+			learnVectorAt(part, p, bounded, w)
 		}
 	case *Each:
 		for i, part := range m.models {
-			learnAt(part, Point{T: p.T, V: p.V[i]}, w)
+			learnAt(part, Point{T: p.T, V: p.V[i]}, bounded[i], w)
 		}
 	case follower:
-		m.(VectorModel).Learn(p, w.shape)
+		m.(VectorModel).Learn(Vector{p.T, bounded}, w.shape)
 	default:
-		m.Learn(p, w.level)
+		m.Learn(Vector{p.T, bounded}, w.level)
 	}
 }

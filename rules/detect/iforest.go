@@ -105,6 +105,8 @@ func NewIForest(c IForestConfig) (*IForest, error) {
 	}, nil
 }
 
+func (m *IForest) inputs() int { return m.c.Inputs }
+
 // Name is iforest.
 func (*IForest) Name() string { return "iforest" }
 

@@ -91,6 +91,8 @@ func NewLSTM(c LSTMConfig) (*LSTM, error) {
 	return n, nil
 }
 
+func (m *LSTM) inputs() int { return m.c.Inputs }
+
 // Name is lstm.
 func (*LSTM) Name() string { return "lstm" }
 

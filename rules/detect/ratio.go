@@ -289,7 +289,7 @@ func learnOfAt(m Model, p Point, total float64, w weights, traffic float64) {
 	case *Ratio:
 		m.LearnOf(p, total, w.level)
 	default:
-		learnAt(m, p, weights{w.level * traffic, w.shape * traffic, w.anomalous, w.none})
+		learnAt(m, p, p.V, weights{w.level * traffic, w.shape * traffic, w.anomalous, w.none})
 	}
 }
 

@@ -71,6 +71,7 @@ type Scorer struct {
 	ahead  Model      // forecasts where model cannot; nil: none
 	c      ScorerConfig
 	episode
+	guard   guard
 	traffic float64 // mean total of a ratio
 }
 
@@ -106,8 +107,15 @@ func (s *Scorer) Step(p Point) Verdict {
 	newer := p.T > s.last
 	w, v := s.decide(p, func() Verdict { return s.model.Score(p) })
 	if newer {
-		learnAt(s.model, p, w)
-		s.learnAhead(p, w.shape)
+		bounded := p.V
+		if usual := p.V >= v.Lower && p.V <= v.Upper; !usual { // within the band nothing is large
+			bounded = s.guard.bound(p.V)
+		}
+		learnAt(s.model, p, bounded, w)
+		s.learnAhead(Point{p.T, bounded}, w.shape)
+		if !w.none {
+			s.guard.learn(p.V)
+		}
 	} else {
 		release(s.model)
 	}
@@ -226,12 +234,13 @@ func (s *Scorer) reserve() {
 	reserve(s.ahead)
 }
 
-const scorerVersion = 4
+const scorerVersion = 5
 
 // AppendBinary appends the state of the scorer and its model.
 func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {
 	w := newWriter(b, idScorer, scorerVersion)
 	s.write(w)
+	s.guard.write(w)
 	w.float(s.traffic)
 	if err := w.part(s.model); err != nil {
 		return w.b, err
@@ -252,6 +261,7 @@ func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {
 func (s *Scorer) UnmarshalBinary(b []byte) error {
 	r := newReader(b, idScorer, scorerVersion)
 	s.read(r)
+	s.guard.read(r)
 	if s.traffic = r.float(); !(s.traffic >= 0 && s.traffic < beyondUse) {
 		r.fail("a total that cannot be")
 	}

@@ -9,11 +9,13 @@ type VectorScorer struct {
 	levels []*leveled // those in model
 	c      ScorerConfig
 	episode
+	guards  []guard   // of each input
+	bounded []float64 // scratch
 }
 
 // NewVectorScorer makes a scorer around m, which it owns from then on.
 func NewVectorScorer(m VectorModel, c ScorerConfig) *VectorScorer {
-	s := &VectorScorer{model: m, c: c.complete()}
+	s := &VectorScorer{model: m, c: c.complete(), guards: make([]guard, m.inputs()), bounded: make([]float64, m.inputs())}
 	levelVector(m, &s.levels)
 	return s
 }
@@ -42,7 +44,13 @@ func (s *VectorScorer) Step(p Vector, share []float64) Verdict {
 		v.Onset = onset
 	}
 	if newer {
-		learnVectorAt(s.model, p, w)
+		for i, v := range p.V {
+			s.bounded[i] = s.guards[i].bound(v)
+			if !w.none {
+				s.guards[i].learn(v)
+			}
+		}
+		learnVectorAt(s.model, p, s.bounded, w)
 	}
 	if math.IsNaN(v.Score) {
 		for i := range share {
@@ -67,13 +75,16 @@ func (s *VectorScorer) reserve() { reserve(s.model) }
 
 const (
 	idVectorScorer      byte = 57
-	vectorScorerVersion byte = 3
+	vectorScorerVersion byte = 4
 )
 
 // AppendBinary appends the state of the scorer and its model.
 func (s *VectorScorer) AppendBinary(b []byte) ([]byte, error) {
 	w := newWriter(b, idVectorScorer, vectorScorerVersion)
 	s.write(w)
+	for i := range s.guards {
+		s.guards[i].write(w)
+	}
 	err := w.part(s.model)
 	return w.b, err
 }
@@ -83,6 +94,9 @@ func (s *VectorScorer) AppendBinary(b []byte) ([]byte, error) {
 func (s *VectorScorer) UnmarshalBinary(b []byte) error {
 	r := newReader(b, idVectorScorer, vectorScorerVersion)
 	s.read(r)
+	for i := range s.guards {
+		s.guards[i].read(r)
+	}
 	r.part(s.model)
 	return r.done()
 }

@@ -178,11 +178,8 @@ func (m *weigher) rarity(i int) float64 { return m.inserts(i) * m.c.Alerts / (sh
 // of a larger budget or of fewer values, is smaller, as it is of a normal
 // distribution.
 func (m *weigher) leastOf(i int) float64 {
-	if m.least[i] == 0 {
-		usual := max(horizon[i]/4, leastEffectStep) / (leastEffectDays * share[i] * day)
-		m.least[i] = float32(leastEffect[i] * normalTail(m.rarity(i)) / normalTail(usual))
-	}
-	return float64(m.least[i])
+	usual := max(horizon[i]/4, leastEffectStep) / (leastEffectDays * share[i] * day)
+	return leastEffect[i] * normalTail(m.rarity(i)) / normalTail(usual)
 }
 
 // normalTail is what a normal deviate exceeds with probability p, at least
@@ -226,7 +223,11 @@ func (e *evidence) learn(m *weigher, s *scene, begins bool) {
 // teach adds a value, bounded, to a tail.
 func (m *weigher) teach(i, side int, v float32) {
 	t := &m.ev.tail[i][side]
-	t.add(min(v, peakClip*max(t.at, float32(m.leastOf(i)))))
+	at := t.at
+	if at == 0 {
+		at = float32(m.leastOf(i))
+	}
+	t.add(min(v, peakClip*at))
 	if t.due() {
 		t.rest(m.rarity(i))
 		m.measure(i, side)

@@ -118,7 +118,7 @@ func (j *Judge) minds(s *scene, anomalous bool) (begins bool) {
 // widen takes a deviation and a jump in, bounded.
 func (j *Judge) widen(s *scene) {
 	d, jump := math.Abs(s.off), math.Abs(s.jump)
-	if j.told++; j.told > settled {
+	if j.told++; j.told > 3 {
 		d, jump = min(d, widthClip*s.width), min(jump, widthClip*s.jumpWidth)
 	}
 	rate := max(min(j.step/allMemory, 1), 1/float64(j.told))

@@ -14,8 +14,7 @@ type weigher struct {
 	same resting
 	ep   episode
 
-	now   *scene         // of the value under way; scratch
-	least [stats]float32 // least effects, by the step; 0: not worked out yet
+	now *scene // of the value under way; scratch
 }
 
 // Seen tells whether there has been a point.
@@ -39,7 +38,6 @@ func (m *weigher) measureStep(dt float64) bool {
 	}
 	m.gaps[m.n-2] = float32(dt)
 	m.step = meanGap(m.gaps[:min(m.n-1, stepPoints)])
-	m.least = [stats]float32{}
 	return m.n == stepPoints+1
 }
 

@@ -61,7 +61,7 @@ func (w *widths) learn(m *Model, s *scene, begins bool) {
 		return
 	}
 	d, j := math.Abs(s.x-s.expected), math.Abs(s.jump)
-	known := m.n > settled+1
+	known := m.n > fewPoints
 	if known {
 		d, j = min(d, widthClip*s.width), min(j, widthClip*s.jumpWidth)
 	}
