@@ -118,11 +118,14 @@ func (m *weigher) weigh(s *scene) {
 		if v < 0 {
 			v, side, sign = -v, 1, -1
 		}
-		r := v / m.threshold(i, side)
+		at := m.threshold(i, side) * float32(young)
 		if i == ofJump && age < firstDay { // a tail is known last
-			r /= float32(young)
+			at *= float32(young)
 		}
-		if r > best {
+		if i <= ofThree { // whatever is known, what is off the scale is strange
+			at = min(at, mostWidths/2)
+		}
+		if r := v / at; r > best {
 			best, s.which, s.sign = r, int8(i), sign
 		}
 	}
@@ -130,7 +133,6 @@ func (m *weigher) weigh(s *scene) {
 	if best <= 1 && s.stuck {
 		s.evidence, s.which = 1.05, ofRest
 	}
-	s.evidence /= young
 	s.hold = s.evidence
 	if m.ep.on {
 		s.hold = m.holds(s)
