@@ -41,9 +41,6 @@ func (d *damping) pass(t int64) float64 {
 	return dt
 }
 
-// weigh notes a point, newer than the newest one, and returns its weight.
-func (d *damping) weigh(t int64, anomalous bool) float64 { return d.damp(d.pass(t), anomalous) }
-
 // damp is the weight of a point whose time is noted, dt after the one before.
 func (d *damping) damp(dt float64, anomalous bool) float64 {
 	if !anomalous {

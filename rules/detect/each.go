@@ -21,7 +21,7 @@ func NewEach(models ...Model) (*Each, error) {
 	return &Each{models: models, scores: make([]float64, len(models))}, nil
 }
 
-func (m *Each) inputs() int { return len(m.models) }
+func (e *Each) inputs() int { return len(e.models) }
 
 // Name is that of the models.
 func (e *Each) Name() string { return e.models[0].Name() }
@@ -121,7 +121,7 @@ type CombinedVector struct {
 	share  []float64 // scratch
 }
 
-func (m *CombinedVector) inputs() int { return m.models[0].inputs() }
+func (c *CombinedVector) inputs() int { return c.models[0].inputs() }
 
 // NewAnyVector is anomalous when one of the models says so.
 func NewAnyVector(models ...VectorModel) (*CombinedVector, error) {

@@ -105,7 +105,7 @@ func NewIForest(c IForestConfig) (*IForest, error) {
 	}, nil
 }
 
-func (m *IForest) inputs() int { return m.c.Inputs }
+func (f *IForest) inputs() int { return f.c.Inputs }
 
 // Name is iforest.
 func (*IForest) Name() string { return "iforest" }

@@ -133,7 +133,7 @@ func TestNoGlitchBlindsAModel(t *testing.T) {
 				slices.Sort(late)
 				return late[seeds/2]
 			}
-			times := []int{5, 15, 40, 300, 1600} // minutes
+			times := []int{5, 15, 40, 300, 1600}  // minutes
 			if strings.Contains(name, "budget") { // whose widths the first ten points make
 				times = times[1:]
 			}

@@ -86,7 +86,7 @@ func NewJoint(inputs int) (*Joint, error) {
 // at is the place of row i and column k, k <= i, in a lower triangle.
 func at(i, k int) int { return i*(i+1)/2 + k }
 
-func (m *Joint) inputs() int { return m.n }
+func (j *Joint) inputs() int { return j.n }
 
 // Name is auto: the user named no model.
 func (*Joint) Name() string { return "auto" }

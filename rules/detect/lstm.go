@@ -91,7 +91,7 @@ func NewLSTM(c LSTMConfig) (*LSTM, error) {
 	return n, nil
 }
 
-func (m *LSTM) inputs() int { return m.c.Inputs }
+func (n *LSTM) inputs() int { return n.c.Inputs }
 
 // Name is lstm.
 func (*LSTM) Name() string { return "lstm" }

@@ -318,7 +318,7 @@ func (m *Model) accept(s *scene) {
 	case int8(ofSpread):
 		m.width.scale(min(4, max(0.3, (float64(s.stat[ofSpread])+usualSpread)/usualSpread)))
 	default:
-		m.move(s)
+		m.move()
 	}
 	m.ev.z = [3]float32{}
 	ep.told = true
@@ -340,7 +340,7 @@ func usual(mean *float32, size float32) {
 }
 
 // move moves everything that is expected to the level of the episode.
-func (m *Model) move(s *scene) {
+func (m *Model) move() {
 	ep := &m.ep
 	by, _ := ep.mean(0, 5)
 	factor := 1.0

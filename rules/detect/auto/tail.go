@@ -47,18 +47,17 @@ var edges = func() (e [tailBins + 1]float64) {
 
 func (t *tail) add(v float32) {
 	b := 0
-	for x := v / tailLow; x > 1 && b < tailBins-1; {
+	if x := v / tailLow; x > 1 {
 		// The exponent gives the octave, comparisons the third of it.
 		bits := math.Float32bits(x)
 		b = binsPerOctave*(int(bits>>23)-127) + 1
-		f := math.Float32frombits(bits&(1<<23-1) | 127<<23)
-		if f >= 1.587401 {
+		switch f := math.Float32frombits(bits&(1<<23-1) | 127<<23); {
+		case f >= 1.587401:
 			b += 2
-		} else if f >= 1.259921 {
+		case f >= 1.259921:
 			b++
 		}
 		b = min(b, tailBins-1)
-		break
 	}
 	t.count[b]++
 	t.n++
