@@ -41,7 +41,7 @@ groups:
     rules:
       - anomaly: Hum
         expr: hum
-        model: zscore(window=30m)
+        model: zscore(window=30m, threshold=3)
         direction: both
         output: [all]
         alert: {}
@@ -157,7 +157,7 @@ func TestMissedSlotsAreCountedAndLearned(t *testing.T) {
 			w.dir = "."
 			clock, reg := &frozen{}, prometheus.NewRegistry()
 			w.change = func(o *Options) { o.Clock, o.Registerer = clock, reg }
-			w.begin(strings.Replace(waits, "zscore(window=30m)", "auto", 1))
+			w.begin(strings.Replace(waits, "zscore(window=30m, threshold=3)", "auto", 1))
 			w.live(20*time.Minute, hum, "hum")
 			end := time.Now().Add(still)
 			if stands {

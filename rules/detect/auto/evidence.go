@@ -135,7 +135,7 @@ func (m *weigher) weigh(s *scene) {
 	}
 	s.hold = s.evidence
 	if m.ep.on {
-		s.hold = m.holds(s)
+		s.hold = clip(m.holds(s), mostWidths) // of an infinite value, too
 	}
 	s.above = s.width * float64(m.threshold(ofThree, 0)) * young
 	s.below = s.width * float64(m.threshold(ofThree, 1)) * young
