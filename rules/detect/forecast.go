@@ -2,6 +2,15 @@ package detect
 
 import "math"
 
+// CanForecast tells whether a model ever looks ahead, alone.
+func CanForecast(m Model) bool {
+	if b, ok := m.(*Budgeted); ok {
+		m = b.expecting
+	}
+	_, ok := m.(Forecaster)
+	return ok
+}
+
 // Forecast expects the mean.
 func (m *ZScore) Forecast(_ int64, confidence float64) (mid, lower, upper float64) {
 	if m.State() != Ready {

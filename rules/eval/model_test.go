@@ -3,6 +3,7 @@ package eval
 import (
 	"testing"
 
+	"github.com/chironhq/chiron/rules/detect"
 	"github.com/chironhq/chiron/rules/lang"
 )
 
@@ -50,9 +51,7 @@ func TestTheTableSaysWhatModelsCanDo(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		_, can := m.(interface {
-			Forecast(int64, float64) (float64, float64, float64)
-		})
+		can := detect.CanForecast(m)
 		if says := lang.TraitsOf(spec.Name).Forecasts; can != says {
 			t.Errorf("%s: can look ahead: %v; the language says %v", spec.Name, can, says)
 		}
