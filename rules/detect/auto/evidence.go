@@ -118,12 +118,13 @@ func (m *weigher) weigh(s *scene) {
 		if v < 0 {
 			v, side, sign = -v, 1, -1
 		}
-		at := m.threshold(i, side) * float32(young)
+		known := m.threshold(i, side)
+		at := known * float32(young)
 		if i == ofJump && age < firstDay { // a tail is known last
 			at *= float32(young)
 		}
-		if i <= ofThree { // whatever is known, what is off the scale is strange
-			at = min(at, mostWidths/2)
+		if i <= ofThree { // however little is known, what is off the scale is strange
+			at = max(known, min(at, mostWidths/2))
 		}
 		if r := v / at; r > best {
 			best, s.which, s.sign = r, int8(i), sign
