@@ -98,7 +98,7 @@ func (m *weigher) weigh(s *scene) {
 	z[m.n%3] = float32(s.z)
 	clipped := float32(clip(s.z, statClip))
 	s.stat[ofJump] = float32(s.zJump)
-	s.stat[ofThree] = max(min(z[0], z[1]), min(max(z[0], z[1]), z[2]))
+	s.stat[ofThree] = middle(z)
 	for i := ofFive; i < stats; i++ {
 		s.stat[i] = m.mean(i, mean[i], clipped, s.dt)
 		if i != ofSpread {

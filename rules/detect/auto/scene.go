@@ -132,6 +132,7 @@ func (m *Model) allowHabits(s *scene) {
 	}
 }
 
-func middle(a [3]float64) float64 {
+// middle is the median of three.
+func middle[F float32 | float64](a [3]F) F {
 	return max(min(a[0], a[1]), min(max(a[0], a[1]), a[2]))
 }
