@@ -1,0 +1,249 @@
+package auto
+
+import "math"
+
+// distance is how far points lie from what the inputs have been, each and
+// together: the squared Mahalanobis distance of their deviations, by their
+// correlations, over the number of inputs, so that 1 is usual. It counts a value
+// that does not fit the other inputs as much as one that does not fit its own
+// past (P. C. Mahalanobis, On the generalised distance in statistics, 1936;
+// R. Maronna, Robust M-estimators of multivariate location and scatter, Annals of
+// Statistics 4, 1976, for the weights of outliers).
+type distance struct {
+	corr        []float64 // lower triangle of the inputs' correlations
+	root        []float64 // lower triangle of the Cholesky factor of corr and the ridge
+	points      float64   // learned, at most distanceMemory
+	since       int32     // points since root was made
+	independent float64   // number of inputs that do not depend on each other
+
+	smooth [distanceStats]float64 // means of the distance's logarithm, of those with a horizon
+	point  float64                // newest distance
+	tail   [distanceStats]tail    // of the distances' roots
+	usual  float32                // median of those over the short horizon
+
+	// Scratch, of the point under way.
+	z, solved, fit []float64
+	next           [distanceStats]float64
+	now            float64
+	stat           [distanceStats]float32
+}
+
+// Roots of the distance, over a horizon each.
+const (
+	ofPoint = iota // one point
+	ofShort        // mean over five minutes
+	ofLong         // over an hour
+	distanceStats
+)
+
+var (
+	distanceHorizon = [distanceStats]float64{ofShort: 300, ofLong: 3600} // seconds
+	// distanceLeast is what each must be at least to be evidence.
+	distanceLeast = [distanceStats]float64{2, 0.8, 0.8}
+)
+
+const (
+	// distanceMemory is how many points the past weighs at most.
+	distanceMemory = 20000
+	// ridge keeps inputs that move together from turning noise into distance.
+	ridge = 0.02
+	// rootEvery is after how many points the factor is made again.
+	rootEvery = 50
+	// fairDistance is the distance beyond which a point weighs the less for the
+	// correlations the farther out it is.
+	fairDistance = 16
+	// usualDistance is what is taken for the logarithm of the distance when what
+	// was under way is over.
+	usualDistance = math.Ln2
+	// The tail of a mean distance is that of a normal distribution in its cube
+	// root, through the quantiles at these probabilities (E. B. Wilson, M. M.
+	// Hilferty, The distribution of chi-square, Proceedings of the National Academy
+	// of Sciences 17, 1931). They rest on the body of the past, which holds
+	// incidents that nobody has labelled.
+	bodyMiddle, bodyEnd = 0.5, 0.02
+	cubeRoot            = 2.0 / 3 // of the square of what is kept
+	bodyFew             = 100     // values; before, unknownDistance counts
+	unknownDistance     = 2
+	// pointShape is the least shape of the tail of single points, whose few large
+	// distances its values show.
+	pointShape = 0.02
+	// distanceCaution is cautionStep of distances.
+	distanceCaution = 0.05
+)
+
+func newDistance(inputs int) distance {
+	triangle := inputs * (inputs + 1) / 2
+	d := distance{
+		corr: make([]float64, triangle), root: make([]float64, triangle),
+		z: make([]float64, inputs), solved: make([]float64, inputs), fit: make([]float64, inputs),
+	}
+	for i := range inputs {
+		d.corr[at(i, i)] = 1
+	}
+	return d
+}
+
+// at is the place of row i and column k, k <= i, in a lower triangle.
+func at(i, k int) int { return i*(i+1)/2 + k }
+
+// of is the squared distance of the deviations in z.
+func (d *distance) of() float64 {
+	sum := 0.0
+	for i, x := range d.z {
+		row := d.root[at(i, 0):][:i+1]
+		for k, r := range row[:i] {
+			x -= r * d.solved[k]
+		}
+		x /= row[i]
+		d.solved[i] = x
+		sum += x * x
+	}
+	return sum / float64(len(d.z))
+}
+
+// look makes the statistics of the deviations in z, dt seconds after the ones
+// before.
+func (d *distance) look(m *Several, dt float64, gap bool) {
+	d.now = d.of()
+	d.stat[ofPoint] = float32(math.Sqrt(d.now))
+	for k := ofShort; k < distanceStats; k++ {
+		before := d.smooth[k]
+		if gap || m.n == 0 {
+			before = usualDistance
+		}
+		d.next[k] = before + dt/(max(distanceHorizon[k], leastSteps*m.step)+dt)*(math.Log1p(d.now)-before)
+		d.stat[k] = float32(math.Sqrt(math.Expm1(d.next[k])))
+	}
+}
+
+// threshold is where a statistic is evidence of 1.
+func (d *distance) threshold(k int) float32 {
+	t := &d.tail[k]
+	if t.at == 0 {
+		return max(unknownDistance, float32(unknownFactor*distanceLeast[k]))
+	}
+	return t.at * (1 + t.caution)
+}
+
+// holds is how far the newest distances are beyond the usual ones, in the
+// threshold's distance from these.
+func (d *distance) holds() float64 {
+	border := d.threshold(ofShort)
+	usual := min(d.usual, border/2)
+	return float64(max(0, d.stat[ofShort]-usual) / (border - usual))
+}
+
+// teach adds the statistic to its tail, which p is to exceed.
+func (d *distance) teach(k int, p float64) {
+	t := &d.tail[k]
+	t.add(min(d.stat[k], peakClip*max(t.at, unknownDistance)))
+	if t.due() {
+		t.caution = max(0, t.caution-float32(distanceCaution*cautionBudgets*p*float64(t.since)))
+		t.since = 0
+		d.measure(k, p)
+	}
+}
+
+// measure finds what is exceeded with probability p.
+func (d *distance) measure(k int, p float64) {
+	t := &d.tail[k]
+	switch {
+	case t.n < bodyFew:
+		t.at = unknownDistance
+	case k == ofPoint:
+		t.measure(p, distanceLeast[k], pointShape)
+	default:
+		begin := normalAbove(bodyMiddle)
+		per := (normalAbove(min(p, bodyMiddle)) - begin) / (normalAbove(bodyEnd) - begin)
+		middle, end := math.Pow(t.quantile(bodyMiddle), cubeRoot), math.Pow(t.quantile(bodyEnd), cubeRoot)
+		if k == ofShort {
+			d.usual = float32(math.Pow(middle, 1/cubeRoot))
+		}
+		t.at = float32(max(math.Pow(middle+(end-middle)*per, 1/cubeRoot), distanceLeast[k]))
+	}
+}
+
+// normalAbove is what a standard normal distribution exceeds with probability p.
+func normalAbove(p float64) float64 { return math.Sqrt2 * math.Erfinv(1-2*p) }
+
+// shares fills the inputs' parts of the distance that was made last: deviation
+// times what it adds, by the inverse of the correlations.
+func (d *distance) shares(share []float64) {
+	total := 0.0
+	for i := len(d.z) - 1; i >= 0; i-- {
+		s := d.solved[i]
+		for k := i + 1; k < len(d.z); k++ {
+			s -= d.root[at(k, i)] * d.fit[k]
+		}
+		d.fit[i] = s / d.root[at(i, i)]
+		share[i] = math.Abs(d.z[i] * d.fit[i])
+		total += share[i]
+	}
+	for i := range share {
+		if total > 0 {
+			share[i] /= total
+		} else {
+			share[i] = 1 / float64(len(share))
+		}
+	}
+}
+
+// correlate learns the products of the deviations in z.
+func (d *distance) correlate(weight float64) {
+	if d.points <= severalLeast { // the deviations mean nothing yet
+		return
+	}
+	if d.now > fairDistance {
+		weight *= fairDistance / d.now
+	}
+	for i, x := range d.z {
+		row := d.corr[at(i, 0):][:i+1]
+		for k := range row {
+			row[k] += weight * (x*d.z[k] - row[k])
+		}
+	}
+}
+
+// refactor makes root when it is due.
+func (d *distance) refactor() {
+	if d.since++; d.since >= rootEvery || d.points < 2*rootEvery {
+		d.factor()
+	}
+}
+
+// factor makes root from corr, and finds how many inputs would be as many as
+// these if none depended on another: the square of the sum of the eigenvalues
+// over the sum of their squares.
+func (d *distance) factor() {
+	d.since = 0
+	trace, squares := 0.0, 0.0
+	for i := range d.z {
+		for k := range i + 1 {
+			s := d.corr[at(i, k)]
+			if i == k {
+				trace += s
+				squares += s * s
+				s += ridge
+			} else {
+				squares += 2 * s * s
+			}
+			for m := range k {
+				s -= d.root[at(i, m)] * d.root[at(k, m)]
+			}
+			if i == k {
+				d.root[at(i, i)] = math.Sqrt(max(s, 1e-9))
+			} else {
+				d.root[at(i, k)] = s / d.root[at(k, k)]
+			}
+		}
+	}
+	d.independent = 1
+	if squares > 0 {
+		d.independent = max(1, min(trace*trace/squares, float64(len(d.z))))
+	}
+}
+
+// settle forgets what was under way.
+func (d *distance) settle() {
+	d.smooth = [distanceStats]float64{ofShort: usualDistance, ofLong: usualDistance}
+}
