@@ -139,7 +139,7 @@ func subjects() (out []subject) {
 		ratioSubject("ratio + zscore", func() Model { return must(NewAny(newRatio(), kinds["zscore"]())) }),
 		ratioSubject("ratio & auto", func() Model { return must(NewAll(newRatio(), kinds["auto"]())) }),
 		vectorSubject("iforest & auto of inputs", func() VectorModel {
-			return must2(NewAllVector(must2(NewIForest(IForestConfig{Trees: 10, Window: time.Hour, Inputs: 3})), must2(NewJoint(3))))
+			return must2(NewAllVector(must2(NewIForest(IForestConfig{Trees: 10, Window: time.Hour, Inputs: 3})), must2(NewJoint(JointConfig{Inputs: 3}))))
 		}),
 	)
 	for _, m := range vectorModels {

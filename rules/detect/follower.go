@@ -16,7 +16,6 @@ func (*LSTM) follows()        {}
 // These judge which values come together; no one number is expected.
 func (*Alone) follows()   {}
 func (*IForest) follows() {}
-func (*Joint) follows()   {}
 
 // Trend expects a line. A level less an offset is no line, and a forecast that
 // did not follow would be wrong for as long as something leaks.
@@ -60,6 +59,8 @@ func learnVectorAt(m VectorModel, p Vector, bounded []float64, w weights) {
 		for i, part := range m.models {
 			learnAt(part, Point{T: p.T, V: p.V[i]}, bounded[i], w)
 		}
+	case *Joint:
+		m.learnAt(p, bounded, w)
 	case follower:
 		m.(VectorModel).Learn(Vector{p.T, bounded}, w.shape)
 	default:

@@ -42,7 +42,7 @@ func TestExcludedTimesOfInputsAndGroupsLeaveNoMark(t *testing.T) {
 	vectors := [2]*VectorScorer{}
 	groups := [2]*GroupScorer{}
 	for i := range vectors {
-		vectors[i] = NewVectorScorer(must2(NewJoint(2)), c)
+		vectors[i] = NewVectorScorer(must2(NewJoint(JointConfig{Inputs: 2})), c)
 		groups[i] = NewGroupScorer(must2(NewPresence(PresenceConfig{Forget: time.Hour})), c)
 	}
 	rnd := rand.New(rand.NewSource(1))

@@ -276,7 +276,7 @@ func TestIForestConfig(t *testing.T) {
 			t.Errorf("%+v is accepted", c)
 		}
 	}
-	if _, err := NewJoint(MaxInputs + 1); err == nil {
+	if _, err := NewJoint(JointConfig{Inputs: MaxInputs + 1}); err == nil {
 		t.Error("too many inputs are accepted")
 	}
 }

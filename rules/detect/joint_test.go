@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-
-	"gonum.org/v1/gonum/mat"
 )
 
 // vectorModels are all models of several inputs, for what they promise alike.
@@ -15,7 +13,7 @@ var vectorModels = []struct {
 	name string
 	make func(inputs int) (VectorModel, error)
 }{
-	{"joint", func(n int) (VectorModel, error) { return NewJoint(n) }},
+	{"joint", func(n int) (VectorModel, error) { return NewJoint(JointConfig{Inputs: n}) }},
 	{"iforest", func(n int) (VectorModel, error) {
 		return NewIForest(IForestConfig{Trees: 50, Window: 12 * time.Hour, Inputs: n})
 	}},
@@ -31,7 +29,7 @@ var vectorModels = []struct {
 		if err != nil {
 			return nil, err
 		}
-		j, err := NewJoint(n)
+		j, err := NewJoint(JointConfig{Inputs: n})
 		if err != nil {
 			return nil, err
 		}
@@ -114,46 +112,6 @@ func TestJointSeesWhatDoesNotFit(t *testing.T) {
 	}
 	if best <= 1 || share[0]+share[1] < 0.9 {
 		t.Errorf("requests without CPU score %v, shares %v", best, share)
-	}
-}
-
-// The distance is that of the textbook, by another route.
-func TestJointDistance(t *testing.T) {
-	m, err := NewJoint(3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := taught(t, m, 3000)
-	m.factor()
-	corr := mat.NewSymDense(3, nil)
-	for i := range 3 {
-		for k := range i + 1 {
-			v := m.corr[at(i, k)]
-			if i == k {
-				v += jointRidge
-			}
-			corr.SetSym(i, k, v)
-		}
-	}
-	var inverse mat.Dense
-	if err := inverse.Inverse(corr); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 200 {
-		p := load(r, 3000+i)
-		p.V[i%3] *= 1 + float64(i%7)
-		got, ok := m.distance(p)
-		z := mat.NewVecDense(3, append([]float64(nil), m.z...))
-		var y mat.VecDense
-		y.MulVec(&inverse, z)
-		if want := mat.Dot(z, &y) / 3; !ok || math.Abs(got-want) > 1e-9*want {
-			t.Fatalf("distance %v, want %v", got, want)
-		}
-	}
-	// The correlations are those that the points were made with: requests and
-	// CPU move together, errors alone.
-	if a, b := m.corr[at(1, 0)], m.corr[at(2, 0)]; a < 0.85 || math.Abs(b) > 0.2 {
-		t.Errorf("correlations %v and %v", a, b)
 	}
 }
 
@@ -306,4 +264,149 @@ func stateOf(t testing.TB, m interface{ AppendBinary([]byte) ([]byte, error) }) 
 		t.Fatal(err)
 	}
 	return b
+}
+
+// noises are inputs in which nothing happens, of one entity.
+var noises = map[string]func(r *rand.Rand) func() []float64{
+	"normal": func(r *rand.Rand) func() []float64 {
+		return func() []float64 { return []float64{r.NormFloat64(), 5 + r.NormFloat64(), 1e6 + 1e3*r.NormFloat64()} }
+	},
+	"together": func(r *rand.Rand) func() []float64 {
+		return func() []float64 {
+			v, all := make([]float64, 12), r.NormFloat64()
+			for i := range v {
+				v[i] = 100 + 3*all + r.NormFloat64()
+			}
+			return v
+		}
+	},
+	"exponential": func(r *rand.Rand) func() []float64 {
+		return func() []float64 {
+			v := make([]float64, 6)
+			for i := range v {
+				v[i] = r.ExpFloat64()
+			}
+			return v
+		}
+	},
+	"slow": func(r *rand.Rand) func() []float64 { // each value remembers the one before
+		v := make([]float64, 5)
+		return func() []float64 {
+			for i := range v {
+				v[i] = 0.8*v[i] + r.NormFloat64()
+			}
+			return append([]float64(nil), v...)
+		}
+	},
+	"uniform": func(r *rand.Rand) func() []float64 {
+		return func() []float64 { return []float64{r.Float64(), r.Float64(), r.Float64(), r.Float64()} }
+	},
+}
+
+// In noise, alerts of several inputs come at no more than three times the budget,
+// over all steps, and larger budgets are spent: more alerts.
+func TestJointKeepsTheBudget(t *testing.T) {
+	const entities, firstDays, days = 6, 3, 20
+	for name, of := range noises {
+		before := -1
+		for _, alerts := range []float64{1.0 / 30, 1.0 / 7, 1} {
+			began := 0
+			for _, step := range []int64{60, 300, 3600} {
+				for e := range entities {
+					next := of(rand.New(rand.NewPCG(uint64(e), 7)))
+					m, err := NewJoint(JointConfig{Inputs: len(next()), Alerts: alerts})
+					if err != nil {
+						t.Fatal(err)
+					}
+					s := NewVectorScorer(m, ScorerConfig{})
+					for at := int64(0); at < (firstDays+days)*86400; at += step {
+						if v := s.Step(Vector{T: at * 1000, V: next()}, nil); v.Onset > 1 && at > firstDays*86400 {
+							began++
+						}
+					}
+				}
+			}
+			most := 3 * alerts * 3 * entities * days
+			if float64(began) > most || began < before {
+				t.Errorf("%s: %d alerts at a budget of %.3g a day, want at most %.0f, and at least %d as with less", name, began, alerts, most, before)
+			}
+			before = began
+		}
+		if before == 0 {
+			t.Errorf("%s: a budget of one alert a day is not spent at all", name)
+		}
+	}
+}
+
+// One absurd value, however large, is told, and changes little: the next
+// ordinary incident is found as after a glitch of thirty deviations, and named.
+func TestJointAfterAGlitch(t *testing.T) {
+	f := func(size float64, input int) {
+		t.Helper()
+		m, err := NewJoint(JointConfig{Inputs: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, r := NewVectorScorer(m, ScorerConfig{}), rand.New(rand.NewPCG(1, 2))
+		share := make([]float64, 3)
+		for i := range 6000 {
+			p := load(r, i)
+			if i == 5000 {
+				p.V[input] += size
+			}
+			v := s.Step(p, share)
+			if i == 5000 && !(v.Onset > 1 && share[input] > 0.5) {
+				t.Errorf("input %d off by %g: %+v, shares %.2f", input, size, v, share)
+			}
+			if i > 5100 && v.Score > 1 {
+				t.Fatalf("input %d off by %g: usual values score %.2f %d points later", input, size, v.Score, i-5000)
+			}
+		}
+		told := false
+		for i := 6000; i < 6010; i++ {
+			p := load(r, i)
+			p.V[2] += 1 // ten times its spread
+			v := s.Step(p, share)
+			told = told || v.Onset > 1 && share[2] > 0.5
+		}
+		if !told {
+			t.Errorf("input %d off by %g: errors 1000 points later are not told", input, size)
+		}
+	}
+	for _, size := range []float64{500, 1e4, 1e9, 1 << 60, 1e30, -1e12} {
+		for input := range 3 {
+			f(size, input)
+		}
+	}
+}
+
+// What goes on stays reported until it is accepted; a leak is not accepted
+// while it grows.
+func TestJointAcceptsLevels(t *testing.T) {
+	const accept = 6 * time.Hour
+	f := func(what string, by func(minutes float64) float64, accepted bool) {
+		t.Helper()
+		m, err := NewJoint(JointConfig{Inputs: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, r := NewVectorScorer(m, ScorerConfig{Accept: accept}), rand.New(rand.NewPCG(1, 2))
+		for i := range 6000 {
+			s.Step(load(r, i), nil)
+		}
+		above, last := 0, 0
+		for i := range 1440 {
+			p := load(r, 6000+i)
+			p.V[2] += by(float64(i))
+			if v := s.Step(p, nil); v.Score > 1 {
+				above++
+				last = i
+			}
+		}
+		if hours := float64(last) / 60; accepted != (hours < 12) || hours < 6 || above < last*9/10 {
+			t.Errorf("%s: above 1 for %d minutes, the last %.1f hours after it began", what, above, hours)
+		}
+	}
+	f("level", func(float64) float64 { return 2 }, true)
+	f("leak", func(minutes float64) float64 { return 2 + minutes/60 }, false)
 }

@@ -99,6 +99,22 @@ func release(m Model) {
 	}
 }
 
+// acceptVectorAfter is acceptAfter of a model of several inputs.
+func acceptVectorAfter(m VectorModel, after time.Duration) {
+	switch m := m.(type) {
+	case *CombinedVector:
+		for _, part := range m.models {
+			acceptVectorAfter(part, after)
+		}
+	case *Each:
+		for _, part := range m.models {
+			acceptAfter(part, after)
+		}
+	case *Joint:
+		m.accepts(after)
+	}
+}
+
 // levelVector is level of a model of several inputs.
 func levelVector(m VectorModel, found *[]*leveled) {
 	switch m := m.(type) {

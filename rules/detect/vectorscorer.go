@@ -17,6 +17,7 @@ type VectorScorer struct {
 func NewVectorScorer(m VectorModel, c ScorerConfig) *VectorScorer {
 	s := &VectorScorer{model: m, c: c.complete(), guards: make([]guard, m.inputs()), bounded: make([]float64, m.inputs())}
 	levelVector(m, &s.levels)
+	acceptVectorAfter(m, s.c.Accept)
 	return s
 }
 

@@ -45,7 +45,7 @@ func buildVectorCall(c lang.Call, inputs int) (detect.VectorModel, error) {
 	a := c.Args
 	switch c.Name {
 	case "auto":
-		return detect.NewJoint(inputs)
+		return detect.NewJoint(detect.JointConfig{Inputs: inputs, Alerts: alertsOf(a)})
 	case "iforest":
 		return detect.NewIForest(detect.IForestConfig{Trees: a.Int("trees"), Window: a.Duration("window"), Inputs: inputs})
 	case "lstm":
