@@ -274,8 +274,8 @@ func (m *weigher) learnPeaks() {
 				top = marginalJump
 			}
 		}
-		if at := t.at * (1 + t.caution); ep.peak[i] > at && ep.peak[i] < top*at {
-			t.caution = min((1+t.caution)*(1+cautionStep)-1, mostCaution)
+		if at := max(t.at*(1+t.caution), float32(m.leastOf(i))); t.at > 0 && ep.peak[i] > at {
+			t.alerted(ep.peak[i] < top*at)
 		}
 		m.teach(i, side, ep.peak[i])
 		if horizon[i] < 2000 {

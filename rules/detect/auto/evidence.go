@@ -170,7 +170,7 @@ func (m *weigher) threshold(i, side int) float32 {
 			at = max(at, 1.3*m.ep.shift)
 		}
 	}
-	return at * (1 + t.caution)
+	return max(at*(1+t.caution), float32(m.leastOf(i)))
 }
 
 // rarity is the probability with which a value of a statistic may exceed its

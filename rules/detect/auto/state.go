@@ -153,15 +153,24 @@ func (m *weigher) code(c *coder) {
 	budget := m.c.Alerts
 	c.float(&budget)
 	if c.reading && c.err == nil && budget != m.c.Alerts {
-		m.rebudget()
+		if !(budget > 0) {
+			c.fail("a budget that cannot be")
+			return
+		}
+		m.rebudget(m.c.Alerts / budget)
 	}
 }
 
-// rebudget measures the tails by this budget: they were by another one.
-func (m *weigher) rebudget() {
+// rebudget measures the tails by this budget: they were by one that it is so many
+// times of. The time without an alert counts at its pace, too.
+func (m *weigher) rebudget(times float64) {
 	for i := range m.ev.tail {
 		for side := range m.ev.tail[i] {
-			if m.ev.tail[i][side].at > 0 {
+			t := &m.ev.tail[i][side]
+			if t.caution < 0 {
+				t.caution = float32(max(leastCaution, float64(t.caution)*times))
+			}
+			if t.at > 0 {
 				m.measure(i, side)
 			}
 		}
@@ -297,7 +306,7 @@ func (m *weigher) sound() bool {
 			for _, c := range t.count {
 				sum += int(c)
 			}
-			if sum != int(t.n) || t.n >= tailMemory || !(t.at >= 0) || !(t.caution >= 0) {
+			if sum != int(t.n) || t.n >= tailMemory || !(t.at >= 0) || !(t.caution >= leastCaution) {
 				return false
 			}
 		}

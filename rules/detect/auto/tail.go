@@ -14,7 +14,7 @@ type tail struct {
 	n       uint16
 	since   uint16
 	at      float32 // what is exceeded as rarely as the budget allows; 0: not measured yet
-	caution float32 // by how much alerts that were hardly any have raised it
+	caution float32 // by how much alerts, and their absence, have moved it
 }
 
 const (
@@ -32,9 +32,8 @@ const (
 	// shapePrior is the shape that is assumed, as if this many values had shown it.
 	shapePrior, priorValues, shapeMost = 0.05, 100, 0.8
 	peakClip                           = 1.5
-	// cautionBudgets is at how many times the budget caution neither grows nor
-	// falls.
-	cautionBudgets = 2
+	// leastCaution is by how much a threshold falls while nothing crosses it.
+	leastCaution = -0.3
 )
 
 // edges are the lower edges of the bins.
@@ -93,11 +92,22 @@ func (t *tail) quantile(p float64) float64 {
 }
 
 // rest lets the caution go, by the values since the tail was measured, which may
-// exceed it with probability p (I. Gibbs and E. Candès, Adaptive conformal
-// inference under distribution shift, NeurIPS 2021).
+// exceed it with probability p. So alerts that come as often as that leave it
+// where it is (I. Gibbs and E. Candès, Adaptive conformal inference under
+// distribution shift, NeurIPS 2021).
 func (t *tail) rest(p float64) {
-	t.caution = max(0, t.caution-float32(cautionStep*cautionBudgets*p*float64(t.since)))
+	t.caution = max(leastCaution, t.caution-float32(cautionStep*p*float64(t.since)))
 	t.since = 0
+}
+
+// alerted takes in that the threshold was crossed. Where it had been lowered, any
+// alert raises it again; above that, those that were hardly any.
+func (t *tail) alerted(hardly bool) {
+	most := float32(0)
+	if hardly {
+		most = mostCaution
+	}
+	t.caution = max(t.caution, min((1+t.caution)*(1+cautionStep)-1, most))
 }
 
 // measure finds what is exceeded with probability p, at least the least effect

@@ -186,3 +186,30 @@ func TestBins(t *testing.T) {
 		t.Errorf("%d values are %d", sum, s.n)
 	}
 }
+
+// Alerts at the rate of the budget leave the threshold where it is, without any
+// it falls to a bound, and those that were more than hardly any do not raise it
+// above what was measured.
+func TestCautionFollowsTheAlerts(t *testing.T) {
+	const p = 1e-3
+	f := func(each int, hardly bool, low, high float32) {
+		t.Helper()
+		var s tail
+		for i := range 200_000 {
+			if s.since++; s.since == 50 {
+				s.rest(p)
+			}
+			if each > 0 && i%each == 0 {
+				s.alerted(hardly)
+			}
+		}
+		if s.caution < low || s.caution > high {
+			t.Errorf("an alert each %d values moves the threshold by %v", each, s.caution)
+		}
+	}
+	f(0, true, leastCaution, leastCaution)
+	f(1/p, true, leastCaution, mostCaution)
+	f(100, true, 0.8, mostCaution)
+	f(100, false, -0.05, 0)
+	f(100_000, true, leastCaution, -0.1)
+}
