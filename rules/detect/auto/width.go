@@ -118,6 +118,9 @@ const (
 	// quantumShare is the part of a usual step that is the least width of a
 	// series that mostly rests.
 	quantumShare = 0.2
+	// firstSteps of a constant, up and down again, say nothing of its usual steps
+	// when they are those of incidents; what goes on like that is sparse.
+	firstSteps   = 4
 	stuckSteps   = 100 // a series must have moved so often to be stuck
 	stuckPoints  = 12
 	stuckSeconds = 900
@@ -174,6 +177,9 @@ func (r *resting) learn(m *weigher, s *scene, counter bool) {
 	}
 	r.share -= rate * r.share
 	if r.size == 0 {
+		if m.ep.on && r.steps <= firstSteps { // those of an incident are no usual ones
+			return
+		}
 		r.size = d
 	}
 	r.size += max(1.0/200, 1/(r.steps+1)) * (min(d, 3*r.size) - r.size)
