@@ -67,8 +67,9 @@ const (
 	// pointShape is the least shape of the tail of single points, whose few large
 	// distances its values show.
 	pointShape = 0.02
-	// distanceCaution is cautionStep of distances.
-	distanceCaution = 0.05
+	// distanceCaution is cautionStep of distances, distanceBudgets at how many
+	// times the budget it neither grows nor falls.
+	distanceCaution, distanceBudgets = 0.05, 2
 )
 
 func newDistance(inputs int) distance {
@@ -138,7 +139,7 @@ func (d *distance) teach(k int, p float64) {
 	t := &d.tail[k]
 	t.add(min(d.stat[k], peakClip*max(t.at, unknownDistance)))
 	if t.due() {
-		t.caution = max(0, t.caution-float32(distanceCaution*cautionBudgets*p*float64(t.since)))
+		t.caution = max(0, t.caution-float32(distanceCaution*distanceBudgets*p*float64(t.since)))
 		t.since = 0
 		d.measure(k, p)
 	}
