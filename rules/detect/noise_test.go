@@ -23,7 +23,7 @@ func plain(draw func(*rand.Rand) float64) func(*rand.Rand, float64) func() float
 	return func(r *rand.Rand, _ float64) func() float64 { return func() float64 { return draw(r) } }
 }
 
-var noises = []noise{
+var stationary = []noise{
 	{"gauss", plain(func(r *rand.Rand) float64 { return 100 + 5*r.NormFloat64() })},
 	{"uniform", plain(func(r *rand.Rand) float64 { return 50 + 100*r.Float64() })},
 	{"lognormal", plain(func(r *rand.Rand) float64 { return 100 * math.Exp(0.5*r.NormFloat64()) })},
@@ -67,7 +67,7 @@ func (c *budgetCell) measure(count float64) {
 	for k := range series {
 		r := rand.New(rand.NewSource(int64(1000*c.step + 10*k + c.noise)))
 		s := NewScorer(must(NewAuto(AutoConfig{Alerts: perDay})), ScorerConfig{})
-		value, loud := noises[c.noise].make(r, float64(step)), false
+		value, loud := stationary[c.noise].make(r, float64(step)), false
 		for t := int64(0); t < (budgetHistory+days)*86400; t += step {
 			on := s.Step(Point{t * 1000, value()}).Score > 1
 			if on && !loud && t >= budgetHistory*86400 {
@@ -82,7 +82,7 @@ func (c *budgetCell) measure(count float64) {
 // bounds are those of the ratio: a third and three times, and what is known to
 // lie outside. docs/models.md says so.
 func (c *budgetCell) bounds() (low, high float64) {
-	switch name := noises[c.noise].name; {
+	switch name := stationary[c.noise].name; {
 	case name == "uniform": // its farthest values are usual ones, and less than the least effect
 		return 0, 3
 	case c.step == 3600 && c.days == 30 && name != "laplace" && name != "pareto":
@@ -99,7 +99,7 @@ func (c *budgetCell) bounds() (low, high float64) {
 func TestBudget(t *testing.T) {
 	count, _ := strconv.ParseFloat(os.Getenv("CHIRON_BUDGET"), 64)
 	var cells []*budgetCell
-	for n := range noises {
+	for n := range stationary {
 		for i, step := range []int{15, 60, 300, 3600} {
 			for k, days := range []int{1, 7, 30} {
 				// Without it, one budget of each noise and step but the dearest.
@@ -134,11 +134,11 @@ func TestBudget(t *testing.T) {
 		case c.ratio() < low || c.ratio() > high:
 			mark = "  outside its bounds"
 			t.Errorf("%s at %d s, alerts=1/%dd: %.0f states began, %.2f of the budget, not between %.2f and %.2f",
-				noises[c.noise].name, c.step, c.days, c.begun, c.ratio(), low, high)
+				stationary[c.noise].name, c.step, c.days, c.begun, c.ratio(), low, high)
 		case c.ratio() < 1./3 || c.ratio() > 3:
 			mark = "  known"
 		}
-		fmt.Fprintf(&table, "%-10s %5d s  1/%dd\t%.2f%s\n", noises[c.noise].name, c.step, c.days, c.ratio(), mark)
+		fmt.Fprintf(&table, "%-10s %5d s  1/%dd\t%.2f%s\n", stationary[c.noise].name, c.step, c.days, c.ratio(), mark)
 	}
 	t.Logf("states begun, as a part of the budget:\n%s", table.String())
 }
