@@ -72,7 +72,9 @@ func (b *Budgeted) learnAt(p Point, bounded float64, w weights) {
 
 func (b *Budgeted) learn(p Point, bounded, weight float64, anomalous bool) {
 	if b.judge != nil {
-		b.judge.Learn(p.T, p.V, b.expectation(p.T), anomalous)
+		e := b.expectation(p.T)
+		bounded = b.judge.Bound(p.T, p.V, e, bounded)
+		b.judge.Learn(p.T, p.V, e, anomalous)
 	}
 	b.expecting.Learn(Point{p.T, bounded}, weight)
 }

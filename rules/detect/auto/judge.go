@@ -34,6 +34,16 @@ func (j *Judge) Judge(t int64, v float64, e Expectation) Verdict {
 	}
 }
 
+// Bound is what whoever expects e of v at t learns of it, which is learned next:
+// bounded, and not so far out that it would hide what comes after it.
+func (j *Judge) Bound(t int64, v float64, e Expectation, bounded float64) float64 {
+	if !e.known() {
+		return bounded
+	}
+	far := widthClip * j.look(t, v, e).width
+	return max(e.Value-far, min(e.Value+far, bounded))
+}
+
 // Learn takes v at t in. anomalous tells whether the series is, with this value.
 // As long as nothing is expected only the pace of the series is learned.
 func (j *Judge) Learn(t int64, v float64, e Expectation, anomalous bool) {
