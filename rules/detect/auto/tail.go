@@ -118,10 +118,7 @@ func (t *tail) measure(p, least, leastShape float64) {
 		t.at = float32(unknownFactor * least)
 		return
 	}
-	end := min(max(tailEnd, tailEndCount/n, p), tailEndMost)
-	if p > end {
-		end = p
-	}
+	end := min(max(tailEnd, tailEndCount/n), tailEndMost)
 	middle := math.Sqrt(tailBegin * end)
 	a, b, c := t.quantile(tailBegin), t.quantile(middle), t.quantile(end)
 	first, second := max(b-a, 1e-3), max(c-b, 1e-3)
@@ -136,6 +133,8 @@ func (t *tail) measure(p, least, leastShape float64) {
 	if k := math.Log(end/p) / span; k > 0 {
 		r := math.Exp(shape * span)
 		at += second * r * (math.Exp(shape*span*k) - 1) / (r - 1)
+	} else { // it has been seen often enough
+		at = min(at, t.quantile(p))
 	}
 	t.at = float32(max(at, least))
 }

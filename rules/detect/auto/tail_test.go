@@ -159,7 +159,7 @@ func TestTheTailIsSound(t *testing.T) {
 		if !(float64(rare) >= float64(float32(least))) || math.IsInf(float64(rare), 0) {
 			t.Fatalf("the border is %v, at least %v", rare, least)
 		}
-		if s.at > rare*1.001 {
+		if s.at > rare*(1+1e-5) {
 			t.Errorf("%v is exceeded with probability %v, and %v with twice that", rare, p, s.at)
 		}
 	})
