@@ -10,6 +10,8 @@ import (
 const (
 	// anomalousScore is the least score while a series is anomalous.
 	anomalousScore = 1.05
+	// usualScore is the greatest while it is not.
+	usualScore = 0.99
 	// leastRank is what a model's rank is above 1 at least then.
 	leastRank = 0.01
 	// lowerBorder is what the newest values must stay below for the state to
@@ -223,11 +225,11 @@ func (e *episode) show(v Verdict) Verdict {
 	case v.Rank > 0 && e.on:
 		v.Score = min(1+leastRank+v.Rank, maxScore)
 	case v.Rank > 0:
-		v.Score = min(v.Rank, 1)
+		v.Score = min(v.Rank, usualScore)
 	case e.on:
 		v.Score = max(v.Score, anomalousScore)
 	default:
-		v.Score = min(v.Score, 1)
+		v.Score = min(v.Score, usualScore)
 	}
 	return v
 }
@@ -243,7 +245,7 @@ func (e *episode) onset(score, evidence float64, now bool) (onset float64) {
 	case now:
 		onset = max(evidence, anomalousScore)
 	case !e.on && evidence > e.recent:
-		onset = min(evidence, 1)
+		onset = min(evidence, usualScore)
 	}
 	e.recent = max(e.recent, evidence)
 	return onset

@@ -54,6 +54,7 @@ const (
 	soonerAccepted = 1.5
 	mostSooner     = 16
 	acceptedMemory = 40 * day
+	leastAccept    = 3600 // seconds
 	// A series that is expected to follow its newest values may be so at a new
 	// level after a fifth of the time; another spread is accepted after ten hours.
 	followShare  = 5
@@ -188,7 +189,7 @@ func (m *weigher) acceptable(s *scene) bool {
 	}
 	age := float64(s.t-ep.since) / 1000
 	full := m.c.Accept.Seconds()
-	after := full
+	after := min(full, max(m.age()-age, leastAccept)) // what lasts longer than all before it is as usual as that
 	if s.lead == byFollow {
 		after /= followShare
 	}
