@@ -16,10 +16,16 @@ import (
 
 	"github.com/chironhq/chiron/bench/detection/scenario"
 	"github.com/chironhq/chiron/bench/detection/tune"
+	"github.com/chironhq/chiron/rules/detect/auto"
 )
 
 // knobs are the constants that the detector lets the protocol choose.
-func knobs() []tune.Knob { return nil }
+func knobs() (out []tune.Knob) {
+	for _, c := range auto.Constants() {
+		out = append(out, tune.Knob{Name: c.Name, Value: c.Value, Try: c.Try})
+	}
+	return out
+}
 
 // tuneOptions are what the protocol measures.
 type tuneOptions struct {
@@ -54,15 +60,9 @@ func tuneCommand(ctx context.Context, args []string, out, progress io.Writer) er
 		fs.Usage()
 		return fmt.Errorf("want -data DIR, and nothing without a flag")
 	}
-	constants := knobs()
-	if len(constants) == 0 && !*eval {
-		return fmt.Errorf("the detector offers no constants to choose; -eval measures what it ships with")
-	}
-	if len(constants) > 0 {
-		var err error
-		if constants, err = chosen(constants, func(k tune.Knob) string { return k.Name }, *only); err != nil {
-			return fmt.Errorf("-constants: %w", err)
-		}
+	constants, err := chosen(knobs(), func(k tune.Knob) string { return k.Name }, *only)
+	if err != nil {
+		return fmt.Errorf("-constants: %w", err)
 	}
 	began := time.Now()
 	options := tune.Options{Rounds: *rounds, MinGain: *gain, Log: func(format string, args ...any) {

@@ -135,7 +135,7 @@ func TestTuneErrors(t *testing.T) {
 		}
 	}
 	f("want -data DIR")
-	f("offers no constants", "-data", t.TempDir())
+	f("-constants", "-data", t.TempDir(), "-constants", "nosuch")
 	f("no data set in", "-data", t.TempDir(), "-eval", "-seeds", "1", "-unseen", "1")
 	f("cannot read", "-data", t.TempDir(), "-eval", "-unseen", "x")
 }

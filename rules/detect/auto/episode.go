@@ -40,7 +40,6 @@ type episode struct {
 const (
 	parts       = 13
 	partsOfTime = 8 // of the time after which a level is accepted
-	grown       = 0.06
 	grownWidths = 2
 	// What grows so slowly that a day hardly shows it does so by a line: a part of
 	// the mean deviation a day, and so many standard errors.
@@ -57,19 +56,17 @@ const (
 	leastAccept    = 3600 // seconds
 	// A series that is expected to follow its newest values may be so at a new
 	// level after a fifth of the time; another spread is accepted after ten hours.
-	followShare  = 5
-	spreadAccept = 10 * 3600
+	followShare = 5
 	// jumpSeconds, or jumpSteps, is for how long a jump is looked at from where
 	// it started.
 	jumpSeconds, jumpSteps = 1800, 10
 	flipWidths, mostFlips  = 2.5, 3
 	over                   = 0.5 // of Hold: the values are back
-	holdMost               = 4   // widths of a threshold, for the end
 	holdJump               = 8
 	// marginal alerts raise the threshold a little: one that is hardly crossed
 	// again and again is too low.
-	marginal, marginalJump   = 1.4, 1.12
-	cautionStep, mostCaution = 0.12, 1
+	marginal, marginalJump = 1.4, 1.12
+	mostCaution            = 1
 )
 
 // minds takes in whether the series is anomalous, before the value is learned,

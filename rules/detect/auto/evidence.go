@@ -37,9 +37,8 @@ const (
 	usualSpread = 0.8
 	statClip    = 8 // widths that one value adds to a mean
 	// Evidence counts less on the first day, and of few points (see young).
-	firstDay    = day
-	youngFactor = 1.5
-	learnFrom   = 0.4 * day // for tails
+	firstDay  = day
+	learnFrom = 0.4 * day // for tails
 )
 
 // evidence is how the newest deviations look over each horizon, and how they
@@ -182,7 +181,7 @@ func (m *weigher) rarity(i int) float64 { return m.inserts(i) * m.c.Alerts / (sh
 // distribution.
 func (m *weigher) leastOf(i int) float64 {
 	usual := max(horizon[i]/4, leastEffectStep) / (leastEffectDays * share[i] * day)
-	return leastEffect[i] * normalTail(m.rarity(i)) / normalTail(usual)
+	return effect * leastEffect[i] * normalTail(m.rarity(i)) / normalTail(usual)
 }
 
 // normalTail is what a normal deviate exceeds with probability p, at least

@@ -18,23 +18,15 @@ const (
 	// blocks of the day choose who leads on their own.
 	blocks      = 8
 	blockLength = day / blocks
-	// errorMemory is how long errors of expectations count, in seconds: of a
-	// block, which is three hours a day, some three days.
-	errorMemory = 0.4 * day
 	errorClip   = 6 // widths
 	// Followers win by their next value, and hide incidents. So they are
 	// measured by what they said followLag seconds before, and have to be better
 	// by a margin. So does the week.
-	followLag    = 7200
-	followMargin = 1.3
-	hourMargin   = 1.1
-	weekMargin   = 1.03
-	leadMargin   = 0.93 // of an expectation that would take over
-	youngMargin  = 1.1  // of analogs while they know little
-	young        = 3 * day
-	// anomalousRate slows what is learned of errors while something is anomalous:
-	// who follows is right then, and who led wrongly must not lead for ever.
-	anomalousRate    = 0.1
+	followLag        = 7200
+	hourMargin       = 1.1
+	leadMargin       = 0.93 // of an expectation that would take over
+	youngMargin      = 1.1  // of analogs while they know little
+	young            = 3 * day
 	correctionMemory = 2 * day
 	correctionClip   = 4 // widths
 )

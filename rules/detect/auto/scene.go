@@ -107,9 +107,7 @@ const (
 	habitDays, habitWeeks = 3, 2
 	// What was seen is the same when it is so near, in widths, and in parts of the
 	// deviation: usual noise excuses none.
-	habitTolerance, habitShare = 2.5, 0.6
-	// habitWidths is what a habit may still deviate by.
-	habitWidths = 2.0
+	habitShare = 0.6
 	// Smaller deviations need no excuse.
 	habitFrom, habitJump = 2.5, 3.5
 	habitAge             = 3 * day

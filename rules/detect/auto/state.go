@@ -306,7 +306,7 @@ func (m *weigher) sound() bool {
 			for _, c := range t.count {
 				sum += int(c)
 			}
-			if sum != int(t.n) || t.n >= tailMemory || !(t.at >= 0) || !(t.caution >= leastCaution) {
+			if sum != int(t.n) || t.n >= tailMemory || !(t.at >= 0) || !(t.caution > -1) {
 				return false
 			}
 		}

@@ -22,18 +22,12 @@ const (
 	tailLow       = 0.1 // statistics from here on are told apart, by
 	binsPerOctave = 3
 	tailMemory    = 40000
-	// unknownFactor widens the least effect to the threshold of a tail of which
-	// fewer than tailFew values are known.
-	tailFew       = 20
-	unknownFactor = 1.5
+	tailFew       = 20 // values; before, nothing is known of a tail
 	// Quantiles at these probabilities: the first, and the last, or the one that
 	// so many values exceed, but for the very first.
-	tailBegin, tailEnd, tailEndCount, tailEndMost = 0.2, 0.003, 10, 0.1
-	// shapePrior is the shape that is assumed, as if this many values had shown it.
-	shapePrior, priorValues, shapeMost = 0.05, 100, 0.8
-	peakClip                           = 1.5
-	// leastCaution is by how much a threshold falls while nothing crosses it.
-	leastCaution = -0.3
+	tailBegin, tailEndCount, tailEndMost = 0.2, 10, 0.1
+	shapeMost                            = 0.8
+	peakClip                             = 1.5
 )
 
 // edges are the lower edges of the bins.
@@ -96,7 +90,7 @@ func (t *tail) quantile(p float64) float64 {
 // where it is (I. Gibbs and E. Candès, Adaptive conformal inference under
 // distribution shift, NeurIPS 2021).
 func (t *tail) rest(p float64) {
-	t.caution = max(leastCaution, t.caution-float32(cautionStep*p*float64(t.since)))
+	t.caution = float32(max(leastCaution, float64(t.caution)-cautionStep*p*float64(t.since)))
 	t.since = 0
 }
 
@@ -107,7 +101,7 @@ func (t *tail) alerted(hardly bool) {
 	if hardly {
 		most = mostCaution
 	}
-	t.caution = max(t.caution, min((1+t.caution)*(1+cautionStep)-1, most))
+	t.caution = max(t.caution, min((1+t.caution)*float32(1+cautionStep)-1, most))
 }
 
 // measure finds what is exceeded with probability p, at least the least effect

@@ -207,9 +207,9 @@ func TestCautionFollowsTheAlerts(t *testing.T) {
 			t.Errorf("an alert each %d values moves the threshold by %v", each, s.caution)
 		}
 	}
-	f(0, true, leastCaution, leastCaution)
-	f(1/p, true, leastCaution, mostCaution)
+	f(0, true, float32(leastCaution), float32(leastCaution))
+	f(1/p, true, float32(leastCaution), mostCaution)
 	f(100, true, 0.8, mostCaution)
 	f(100, false, -0.05, 0)
-	f(100_000, true, leastCaution, -0.1)
+	f(100_000, true, float32(leastCaution), -0.1)
 }

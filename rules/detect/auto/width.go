@@ -19,15 +19,12 @@ const (
 	// sigma is the standard deviation for each mean absolute one, of a normal
 	// distribution.
 	sigma = 1.25
-	// leastOfAll is the part of the width of all day that no time of day falls
-	// below, leastOfLevel that of the level: less is numbers' own precision.
-	leastOfAll   = 0.25
+	// leastOfLevel is the part of the level that no width falls below: less is
+	// numbers' own precision.
 	leastOfLevel = 1e-3
 	least        = 1e-12
 	neighbours   = 0.8
-	widthClip    = 5 // widths
 	allMemory    = 5 * day
-	visits       = 8 // of a time of day
 )
 
 // of is the width of deviations at a civil time, and of jumps.
@@ -84,7 +81,7 @@ func (w *widths) learn(m *Model, s *scene, begins bool) {
 func teach(m *Model, mean *float32, x float64, sod, length int64) {
 	a := float64(length) / m.step // values in a visit
 	seen := math.Floor(m.age()/day)*a + math.Floor(float64(sod%length)/m.step)
-	rate := max(min(1/(visits*a), 1.0/visits), 1/(seen+1))
+	rate := max(min(1/(visits*a), 1/visits), 1/(seen+1))
 	if *mean == 0 {
 		rate = 1
 	}
