@@ -106,6 +106,9 @@ func (a *anomalyRule) Eval(ctx context.Context, offset time.Duration, ts time.Ti
 	if err != nil {
 		return nil, err
 	}
+	if a.behind != nil {
+		a.behind.keep(at.UnixMilli(), frame)
+	}
 	a.models.Admit(a.budget.room(a.charged.Load()))
 	out, err := a.models.Step(at.UnixMilli(), frame)
 	a.charge()

@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ type catchUp struct {
 	took     time.Duration // to learn, without what was waited for
 
 	refused int                   // how many offers the group has refused
+	kept    []keptFrame           // what the group has evaluated since it refused one, in the order of time
 	offered atomic.Pointer[offer] // the goroutine puts, the group takes
 	answer  chan bool             // whether an offer of models that have caught up was taken
 	done    chan struct{}
@@ -46,10 +48,50 @@ func newCatchUp(models *eval.Rule, next int64, load bool) *catchUp {
 	return &catchUp{models: models, next: next, load: load, answer: make(chan bool, 1), done: make(chan struct{})}
 }
 
-// mostRefused is how often models that lack the newest slot are refused. A group
-// that evaluates nearly all the time leaves none in which they could learn it,
+// keptFrame is what the group has evaluated at a slot.
+type keptFrame struct {
+	t     int64
+	frame eval.Frame
+}
+
+// mostKept bounds how many frames are kept for models that are about to catch
+// up, beside the budget: they lack the slots that passed while they learned the
+// ones before.
+const mostKept = 4
+
+// mostRefused is how often models are refused that lack slots of which no
+// frames are kept. A group that misses slots all the time keeps none of those,
 // and meanwhile no other rule learns.
 const mostRefused = 3
+
+// keep keeps what the rule has been evaluated at, for models that could not be
+// taken at the slot before. A group that evaluates nearly all the time leaves
+// none in which they could learn it from the ring.
+func (c *catchUp) keep(t int64, frame eval.Frame) {
+	if c.refused == 0 {
+		return
+	}
+	c.kept = slices.DeleteFunc(c.kept, func(k keptFrame) bool { return k.t >= t }) // the clock went back
+	if len(c.kept) == mostKept {
+		c.kept = slices.Delete(c.kept, 0, 1)
+	}
+	c.kept = append(c.kept, keptFrame{t, frame})
+}
+
+// lacking are the frames that are kept of the slots after last and before t, and
+// whether they are those of all of them.
+func (c *catchUp) lacking(last, t, interval int64) (frames []keptFrame, all bool) {
+	next := firstAfter(last, t, interval)
+	for _, k := range c.kept {
+		if k.t > last && k.t < t {
+			frames = append(frames, k)
+			if k.t == next {
+				next += interval
+			}
+		}
+	}
+	return frames, next >= t
+}
 
 // take takes what the catch-up offers, right before the slot of time t. It
 // returns the catch-up when it refuses an offer; the answer is due when that
@@ -67,19 +109,33 @@ func (a *anomalyRule) take(t, interval int64) (refused *catchUp) {
 		c.offered.CompareAndSwap(o, nil)
 		a.use(o.models)
 	case o.upTo >= t && o.upTo < t+interval: // it belongs to the next slot
-	case o.upTo+interval >= t, c.refused == mostRefused: // or the clock went back a little
+	default: // the clock may have gone back a little: then it lacks nothing
 		c.offered.Store(nil)
-		a.use(o.models)
+		frames, all := c.lacking(o.upTo, t, interval)
+		if !all && c.refused < mostRefused {
+			c.refused, c.kept = c.refused+1, nil // it learns those from the ring, too
+			return c
+		}
 		a.known = o.upTo
+		for _, k := range frames {
+			c.learnKept(a, k)
+			a.known = k.t
+		}
+		a.use(o.models)
 		a.saving.whole = a.saving.whole || c.madeRoom
 		a.behind = nil
 		c.answer <- true
-	default:
-		c.offered.Store(nil)
-		c.refused++
-		return c
 	}
 	return nil
+}
+
+// learnKept has models learn what the rule was evaluated at. The evaluation has
+// told what is wrong with it already.
+func (c *catchUp) learnKept(a *anomalyRule, k keptFrame) {
+	c.models.Admit(a.budget.room(a.charged.Load()))
+	if changes, err := c.models.Learn(k.t, k.frame); err == nil {
+		c.madeRoom = c.madeRoom || changes.MadeRoom
+	}
 }
 
 // giveUp lets the models go on by themselves when the catch-up has failed.
