@@ -75,14 +75,14 @@ func TestTheStateAnomalous(t *testing.T) {
 		}
 		return out
 	}
-	f("at the border", minute, equal(0.5, 1, 0), 0.5, 1, 0)
+	f("at the border", minute, equal(0.5, 1, 0), 0.5, usualScore, 0)
 	f("begins at once and lasts", minute, equal(2, 0.6, 3, 0.7), 2, 1.05, 3, 1.05)
 	f("ends after 150 s", minute, equal(2, 0, 0, 0, 0, 0), 2, 1.05, 1.05, 1.05, 0, 0)
 	f("ends after two evaluations", 60*minute, equal(2, 0, 0.1), 2, 1.05, 0.1)
 	f("begins to count anew", minute, equal(2, 0, 0, 0, 0.5, 0, 0, 0, 0), 2, 1.05, 1.05, 1.05, 1.05, 1.05, 1.05, 1.05, 0)
-	f("values that are back end it whatever long evidence says", 60*minute, []said{{2, 2}, {2, 0}, {1.8, 0}, {1.7, 0}}, 2, 2, 1, 1)
-	f("long evidence that stays begins nothing", 60*minute, []said{{2, 2}, {2, 0}, {1.8, 0}, {1.7, 0.9}, {1.7, 1.2}, {1.7, 1.2}}, 2, 2, 1, 1, 1.7, 1.7)
-	f("again when it passes 1 again", 60*minute, []said{{2, 2}, {2, 0}, {1.8, 0}, {0.9, 0}, {1.7, 0.2}}, 2, 2, 1, 0.9, 1.7)
+	f("values that are back end it whatever long evidence says", 60*minute, []said{{2, 2}, {2, 0}, {1.8, 0}, {1.7, 0}}, 2, 2, usualScore, usualScore)
+	f("long evidence that stays begins nothing", 60*minute, []said{{2, 2}, {2, 0}, {1.8, 0}, {1.7, 0.9}, {1.7, 1.2}, {1.7, 1.2}}, 2, 2, usualScore, usualScore, 1.7, 1.7)
+	f("again when it passes 1 again", 60*minute, []said{{2, 2}, {2, 0}, {1.8, 0}, {0.9, 0}, {1.7, 0.2}}, 2, 2, usualScore, 0.9, 1.7)
 }
 
 // TestItIsKeptWhileHoldStays: whatever the evidence does, the score is above 1

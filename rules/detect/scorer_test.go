@@ -79,7 +79,7 @@ func TestOutsideTheRangeCountsWhileLearning(t *testing.T) {
 func TestOldPointsAreScoredNotLearned(t *testing.T) {
 	s, at := steady(ScorerConfig{})
 	before, _ := s.AppendBinary(nil)
-	if v := s.Step(Point{at - 3_600_000, 500}); !(v.Hold > 1 && v.Score == 1 && v.Onset == 0) {
+	if v := s.Step(Point{at - 3_600_000, 500}); !(v.Hold > 1 && v.Score == usualScore && v.Onset == 0) {
 		t.Errorf("%+v", v)
 	}
 	after, _ := s.AppendBinary(nil)

@@ -4,6 +4,8 @@ package auto
 // were chosen by a protocol that measures each choice on what it was not made on
 // (make tune-detection), which is the only one to change them.
 var (
+	// clusterShare is the part of a threshold from which on a value is far out.
+	clusterShare = 0.7
 	// effect scales the least effects.
 	effect = 1.0
 	// unknownFactor widens the least effect to the threshold of a tail of which
@@ -11,7 +13,7 @@ var (
 	unknownFactor, youngFactor = 1.5, 1.5
 	// shapePrior is the shape of a tail that is assumed, as if priorValues had shown
 	// it. tailEnd is the probability at which extrapolation begins.
-	shapePrior, priorValues, tailEnd = 0.05, 100.0, 0.003
+	shapePrior, priorValues, tailEnd = 0.05, 100.0, 0.002
 	// cautionStep is the part by which an alert raises a threshold, and leastCaution
 	// the one by which it falls while nothing crosses it.
 	cautionStep, leastCaution = 0.12, -0.3
@@ -49,12 +51,13 @@ type Constant struct {
 // is changed.
 func Constants() []Constant {
 	return []Constant{
+		{"cluster", &clusterShare, []float64{0.6, 0.8}},
 		{"effect", &effect, []float64{0.85, 1.15}},
 		{"unknown", &unknownFactor, []float64{1.2, 1.8}},
 		{"young", &youngFactor, []float64{0.75, 2.5}},
 		{"shape-prior", &shapePrior, []float64{0, 0.1}},
 		{"prior-values", &priorValues, []float64{30, 300}},
-		{"tail-end", &tailEnd, []float64{0.0015, 0.006}},
+		{"tail-end", &tailEnd, []float64{0.0014, 0.003}},
 		{"caution-step", &cautionStep, []float64{0.06, 0.2}},
 		{"caution-least", &leastCaution, []float64{-0.15, -0.4}},
 		{"follow-margin", &followMargin, []float64{1.15, 1.5}},

@@ -185,8 +185,8 @@ func (m *weigher) acceptable(s *scene) bool {
 		return false
 	}
 	age := float64(s.t-ep.since) / 1000
-	full := m.c.Accept.Seconds()
-	after := min(full, max(m.age()-age, leastAccept)) // what lasts longer than all before it is as usual as that
+	full, known := m.c.Accept.Seconds(), m.age()-age
+	after := min(full, max(known, leastAccept)) // what lasts longer than all before it is as usual as that
 	if s.lead == byFollow {
 		after /= followShare
 	}
@@ -225,7 +225,7 @@ func (m *weigher) acceptable(s *scene) bool {
 	slow := slope > slowlyGrown*math.Abs(ep.sum/ep.num) && certain > slowlyCertain && float64(ep.sign)*by > slope/4
 	if sharp || slow {
 		ep.still = 0
-		return age > longestTimes*full
+		return age > min(longestTimes*full, max(2*known, 3*full)) // a weekend is over then
 	}
 	ep.still++
 	return ep.still >= stillParts

@@ -21,10 +21,9 @@ var (
 	// horizon is the time constant of each mean, in seconds.
 	horizon = [stats]float64{ofFive: 300, ofHalf: 1800, ofHours: 3 * 3600, ofDay: day, ofSpread: 1200}
 	// leastEffect is what each must be at least to be evidence, in widths: less is
-	// a trifle, however rare. At a budget of one alert in so many days, and a step
-	// of so many seconds.
-	leastEffect                      = [stats]float64{4, 2.56, 1.84, 1.36, 1.04, 0.96, 0.72}
-	leastEffectDays, leastEffectStep = 30.0, 60.0
+	// a trifle, however rare. At the usual budget, and a step of so many seconds.
+	leastEffect     = [stats]float64{4, 2.56, 1.84, 1.36, 1.04, 0.96, 0.72}
+	leastEffectStep = 60.0
 	// share is the part of the budget that one side of a statistic gets: over
 	// these.
 	share = [stats]float64{4, 4, 16, 16, 16, 16, 16}
@@ -48,6 +47,8 @@ type evidence struct {
 	off  [3]float64 // likewise in the units of values, of usual times
 	mean [stats]float32
 	tail [stats][2]tail // above, below
+	far  [stats][2]half // where each is as rare as the usual budget allows, whatever the rule's is
+	run  [stats][2]half // the greatest of the newest values, all of which lie far out
 }
 
 // forget ends what is under way.
@@ -174,14 +175,20 @@ func (m *weigher) threshold(i, side int) float32 {
 
 // rarity is the probability with which a value of a statistic may exceed its
 // threshold.
-func (m *weigher) rarity(i int) float64 { return m.inserts(i) * m.c.Alerts / (share[i] * day) }
+func (m *weigher) rarity(i int) float64 { return m.rarityBy(i, m.c.Alerts) }
+
+func (m *weigher) rarityBy(i int, alerts float64) float64 {
+	return m.inserts(i) * alerts / (share[i] * day)
+}
 
 // leastOf is the least effect of a statistic. What may come more often, because
 // of a larger budget or of fewer values, is smaller, as it is of a normal
 // distribution.
-func (m *weigher) leastOf(i int) float64 {
-	usual := max(horizon[i]/4, leastEffectStep) / (leastEffectDays * share[i] * day)
-	return effect * leastEffect[i] * normalTail(m.rarity(i)) / normalTail(usual)
+func (m *weigher) leastOf(i int) float64 { return m.leastBy(i, m.c.Alerts) }
+
+func (m *weigher) leastBy(i int, alerts float64) float64 {
+	usual := max(horizon[i]/4, leastEffectStep) * usualAlerts / (share[i] * day)
+	return effect * leastEffect[i] * normalTail(m.rarityBy(i, alerts)) / normalTail(usual)
 }
 
 // normalTail is what a normal deviate exceeds with probability p, at least
@@ -217,19 +224,36 @@ func (e *evidence) learn(m *weigher, s *scene, begins bool) {
 		if v < 0 {
 			v, side = -v, 1
 		}
-		m.teach(i, side, v)
-		m.teach(i, 1-side, 0)
+		m.gather(i, side, v)
+		m.gather(i, 1-side, 0)
 	}
+}
+
+// gather adds a value to a tail. Values far out that follow each other are one
+// event, of which the greatest counts: budgets are of events, and what lasted
+// once, before anybody could expect it, does not make it usual (M. R. Leadbetter,
+// Extremes and local dependence in stationary sequences, Zeitschrift für
+// Wahrscheinlichkeitstheorie 65, 1983).
+func (m *weigher) gather(i, side int, v float32) {
+	run := &m.ev.run[i][side]
+	if far := m.ev.far[i][side]; far > 0 && float64(v) > clusterShare*far.float() {
+		*run = max(*run, toHalf(float64(v)))
+		return
+	}
+	if *run > 0 {
+		m.teach(i, side, float32(run.float()))
+		*run = 0
+	}
+	m.teach(i, side, v)
 }
 
 // teach adds a value, bounded, to a tail.
 func (m *weigher) teach(i, side int, v float32) {
-	t := &m.ev.tail[i][side]
-	at := t.at
-	if at == 0 {
-		at = float32(m.leastOf(i))
+	t, far := &m.ev.tail[i][side], m.ev.far[i][side].float()
+	if far == 0 {
+		far = m.leastBy(i, usualAlerts)
 	}
-	t.add(min(v, peakClip*at))
+	t.add(min(v, float32(peakClip*far)))
 	if t.due() {
 		t.rest(m.rarity(i))
 		m.measure(i, side)
@@ -242,5 +266,7 @@ func (m *weigher) measure(i, side int) {
 	if i <= ofThree {
 		least = -0.05
 	}
-	m.ev.tail[i][side].measure(m.rarity(i), m.leastOf(i), least)
+	t := &m.ev.tail[i][side]
+	t.measure(m.rarity(i), m.leastOf(i), least)
+	m.ev.far[i][side] = toHalf(t.border(m.rarityBy(i, usualAlerts), m.leastBy(i, usualAlerts), least))
 }

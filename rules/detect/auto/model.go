@@ -28,13 +28,16 @@ type Config struct {
 	Accept time.Duration
 }
 
+// usualAlerts is the budget of false alerts a day that there is by default.
+const usualAlerts = 1.0 / 30
+
 // complete fills in what is not given.
 func (c Config) complete() Config {
 	if c.Location == nil {
 		c.Location = time.UTC
 	}
 	if c.Alerts == 0 {
-		c.Alerts = 1.0 / 30
+		c.Alerts = usualAlerts
 	}
 	if c.Accept == 0 {
 		c.Accept = 24 * time.Hour

@@ -234,6 +234,10 @@ func (e *evidence) code(c *coder) {
 		c.float(&e.off[i])
 	}
 	c.float32s(e.mean[:])
+	for i := range e.run {
+		numbers(c, 2, e.run[i][:])
+		numbers(c, 2, e.far[i][:])
+	}
 	for i := range e.tail {
 		for k := range e.tail[i] {
 			t := &e.tail[i][k]
@@ -306,7 +310,7 @@ func (m *weigher) sound() bool {
 			for _, c := range t.count {
 				sum += int(c)
 			}
-			if sum != int(t.n) || t.n >= tailMemory || !(t.at >= 0) || !(t.caution > -1) {
+			if sum != int(t.n) || t.n >= tailMemory || !(t.at >= 0) || !(t.caution > -1) || max(m.ev.run[i][k], m.ev.far[i][k]) >= nothing {
 				return false
 			}
 		}

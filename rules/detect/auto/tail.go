@@ -18,8 +18,8 @@ type tail struct {
 }
 
 const (
-	tailBins      = 36
-	tailLow       = 0.1 // statistics from here on are told apart, by
+	tailBins      = 34
+	tailLow       = 0.16 // statistics from here on are told apart, by
 	binsPerOctave = 3
 	tailMemory    = 40000
 	tailFew       = 20 // values; before, nothing is known of a tail
@@ -107,10 +107,13 @@ func (t *tail) alerted(hardly bool) {
 // measure finds what is exceeded with probability p, at least the least effect
 // and with at least the given shape.
 func (t *tail) measure(p, least, leastShape float64) {
+	t.at = float32(t.border(p, least, leastShape))
+}
+
+func (t *tail) border(p, least, leastShape float64) float64 {
 	n := float64(t.n)
 	if n < tailFew {
-		t.at = float32(unknownFactor * least)
-		return
+		return unknownFactor * least
 	}
 	end := min(max(tailEnd, tailEndCount/n), tailEndMost)
 	middle := math.Sqrt(tailBegin * end)
@@ -130,5 +133,5 @@ func (t *tail) measure(p, least, leastShape float64) {
 	} else { // it has been seen often enough
 		at = min(at, t.quantile(p))
 	}
-	t.at = float32(max(at, least))
+	return max(at, least)
 }

@@ -77,7 +77,7 @@ func TestTheTailIsExceededAsOftenAsAsked(t *testing.T) {
 		f(1, 1000, p, 0.2, 1)
 		f(3, 1000, p, 1, 40)
 		for _, law := range []int{0, 1, 3} {
-			f(law, 10000, p, 1./3, 5)
+			f(law, 10000, p, 1./5, 5)
 			f(law, 39000, p, 1./3, 3)
 		}
 	}
@@ -102,6 +102,31 @@ func TestFewOutliersMoveTheTailByLittle(t *testing.T) {
 		if times := border(l, tailEnd*2/3) / border(l, 0); times > 2 {
 			t.Errorf("%s: the border is %.2f times as high with 2 outliers in 1000", l.name, times)
 		}
+	}
+}
+
+// What lasts is one event, however long: a day of two weeks, all of it nearly as
+// far out as the border, leaves that where it is. Strewn among the others, it is
+// what is usual.
+func TestWhatLastsIsOneEvent(t *testing.T) {
+	const fortnight, day = 20160, 1440
+	border := func(far func(i int) bool) float64 {
+		m, r := New(Config{}), rand.New(rand.NewSource(4))
+		for i := range 2 * fortnight {
+			v := float32(math.Abs(r.NormFloat64()))
+			if i > fortnight/2 && far(i) {
+				v = 0.9 * float32(m.ev.far[ofThree][0].float())
+			}
+			m.gather(ofThree, 0, v)
+		}
+		return float64(m.threshold(ofThree, 0))
+	}
+	none := border(func(int) bool { return false })
+	if lasts := border(func(i int) bool { return i%fortnight > fortnight-day }); lasts > 1.1*none {
+		t.Errorf("the border is %v, and %v without what lasted", lasts, none)
+	}
+	if strewn := border(func(i int) bool { return i%(fortnight/day) == 0 }); strewn < 1.5*none {
+		t.Errorf("the border is %v where a value of 14 lies far out, and %v where none does", strewn, none)
 	}
 }
 
