@@ -352,6 +352,15 @@ func (m *Model) move() {
 	}
 	follow := m.follows.mean[byFollow]
 	m.follows.mean[byHour], m.follows.mean[byLevel] = follow, follow
+	if m.age() < usualAge { // it may be the first weekend: what is remembered is true, but does not lead
+		for b := range m.expect.lead {
+			m.expect.lead[b] = byLevel
+			for k := byTime; k < expected; k++ {
+				m.expect.err[b][k] = max(m.expect.err[b][k], 2*m.expect.err[b][byLevel])
+			}
+		}
+		return
+	}
 	if m.past.bucket > 0 {
 		unit := m.past.unit
 		if multiply {
