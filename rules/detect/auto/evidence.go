@@ -45,6 +45,7 @@ const (
 type evidence struct {
 	z    [3]float32 // newest deviations, in widths
 	off  [3]float64 // likewise in the units of values, of usual times
+	lead uint8      // from whose expectation
 	mean [stats]float32
 	tail [stats][2]tail // above, below
 	far  [stats][2]half // where each is as rare as the usual budget allows, whatever the rule's is
@@ -202,7 +203,10 @@ func (e *evidence) learn(m *weigher, s *scene, begins bool) {
 	for i := ofFive; i < stats; i++ {
 		e.mean[i] = m.mean(i, e.mean[i], float32(clip(s.z, statClip)), s.dt)
 	}
-	if !m.ep.on {
+	for i := range e.off {
+		e.off[i] += s.led
+	}
+	if e.lead = s.lead; !m.ep.on {
 		e.off[m.n%3] = s.off
 	}
 	if m.age()+m.step < learnFrom {

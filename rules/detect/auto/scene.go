@@ -28,6 +28,7 @@ type scene struct {
 	expected     float64
 	off          float64 // from expected, edges allowed for
 	jump         float64 // of off from those before
+	led          float64 // what those are farther off because another expectation leads now
 	width        float64
 	jumpWidth    float64
 	z, zJump     float64 // bounded
@@ -92,7 +93,10 @@ func (m *Model) look(t int64, raw float64) *scene {
 	m.expectations(s)
 	s.width, s.jumpWidth = m.width.of(s.civil, m.follows.mean[byLevel], &m.same)
 	s.off = m.edge(s, s.x-s.expected, s.width)
-	s.jump = s.off - middle(m.ev.off)
+	if s.lead != m.ev.lead && !m.ep.on {
+		s.led = s.say[m.ev.lead] - s.expected
+	}
+	s.jump = s.off - middle(m.ev.off) - s.led
 	s.z = clip(s.off/s.width, mostWidths)
 	s.zJump = clip(s.jump/s.jumpWidth, mostWidths)
 	m.allowHabits(s)

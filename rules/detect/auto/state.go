@@ -233,6 +233,7 @@ func (e *evidence) code(c *coder) {
 	for i := range e.off {
 		c.float(&e.off[i])
 	}
+	number(c, 1, &e.lead)
 	c.float32s(e.mean[:])
 	for i := range e.run {
 		numbers(c, 2, e.run[i][:])
