@@ -75,9 +75,12 @@ func (p *past) analog(b, of int64) (a analog) {
 }
 
 // habit counts the days and weeks on which x, give or take, was seen at the
-// time of bucket b.
-func (p *past) habit(b int64, x, tolerance float64) (days, weeks int) {
-	of := p.under(b)
+// time of bucket b. timed tells that the time of day is expected, to the bucket.
+func (p *past) habit(b int64, x, tolerance float64, timed bool) (days, weeks int) {
+	of, older := p.under(b), p.widestReach
+	if timed {
+		older = p.olderReach
+	}
 	seen := func(low, high float64) int {
 		if x >= low-tolerance && x <= high+tolerance {
 			return 1
@@ -92,7 +95,7 @@ func (p *past) habit(b int64, x, tolerance float64) (days, weeks int) {
 		if p.inRing(at, of) {
 			weeks += seen(p.reach(at, of))
 		} else if k <= fineWeeks {
-			weeks += seen(p.olderReach(at, of))
+			weeks += seen(older(at, of))
 		}
 	}
 	return days, weeks

@@ -25,6 +25,7 @@ const (
 	followLag        = 7200
 	hourMargin       = 1.1
 	leadMargin       = 0.93 // of an expectation that would take over
+	timedMargin      = 0.8  // of the level's errors
 	youngMargin      = 1.1  // of analogs while they know little
 	young            = 3 * day
 	correctionMemory = 2 * day
@@ -205,6 +206,13 @@ func (e *expectations) choose(m *Model, s *scene, age float64) {
 			*lead, least = uint8(i), v
 		}
 	}
+}
+
+// timed tells whether the one that leads knows the time of day, and not only what
+// any other knows.
+func (e *expectations) timed(s *scene) bool {
+	err := &e.err[s.block]
+	return s.lead >= byTime && err[s.lead] < timedMargin*err[byLevel]
 }
 
 // levels are the expectations that know no time.

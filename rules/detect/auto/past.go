@@ -199,6 +199,19 @@ func (p *past) olderReach(b, of int64) (low, high float64) {
 	return low, high
 }
 
+// widestReach is olderReach for a series of which nothing else knows the time of
+// day: where a job begins or ends within a piece, of which only the mean is known,
+// its level is that of the next piece, or of the one before.
+func (p *past) widestReach(b, of int64) (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for k := int64(-1); k <= 1; k++ {
+		if v, ok := p.pieceAt(p.pieceOf(b)+k, of); ok {
+			low, high = min(low, v), max(high, v)
+		}
+	}
+	return low, high
+}
+
 // advance goes on to bucket b. What was filled is remembered, or instead, when
 // that is a number.
 func (p *past) advance(b int64, instead float64) {

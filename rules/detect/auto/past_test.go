@@ -108,8 +108,10 @@ func TestClosingABucketChangesNoAnswer(t *testing.T) {
 				out = append(out, a.v[:]...)
 			}
 			for _, x := range []float64{-50, 0, 50} {
-				days, weeks := p.habit(now+1, x, 20)
-				out = append(out, float64(days), float64(weeks))
+				for _, timed := range []bool{false, true} {
+					days, weeks := p.habit(now+1, x, 20, timed)
+					out = append(out, float64(days), float64(weeks))
+				}
 			}
 			return out
 		}

@@ -127,7 +127,7 @@ func (m *Model) allowHabits(s *scene) {
 	if m.same.share > mostly {
 		tolerance = min(tolerance, float64(m.same.size)/2)
 	}
-	days, weeks := m.past.habit(m.past.bucketOf(s.civil), s.x, tolerance)
+	days, weeks := m.past.habit(m.past.bucketOf(s.civil), s.x, tolerance, m.expect.timed(s))
 	if days >= habitDays || weeks >= habitWeeks && age > habitWeekAge {
 		s.z = clip(s.z, habitWidths*scale)
 		s.zJump = clip(s.zJump, habitWidths*scale)
