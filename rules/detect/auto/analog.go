@@ -100,3 +100,38 @@ func (p *past) habit(b int64, x, tolerance float64, timed bool) (days, weeks int
 	}
 	return days, weeks
 }
+
+// pulses are the hours after which jobs come again within a day, pulseTimes how
+// many times one must have come before.
+var pulses = [...]int64{1, 2, 3, 4, 6, 8, 12}
+
+const pulseTimes = 3
+
+// pulseLeft is the part of the pulse that may be left in between.
+const pulseLeft = 0.25
+
+// pulse tells whether x, give or take, has come at a constant pace up to bucket b,
+// and was gone in between: what stays is no job.
+func (p *past) pulse(b int64, x, expected, tolerance float64) bool {
+	of := p.under(b)
+	height := x - expected
+	gone := func(v float64) bool { return (x-v)/height >= 1-pulseLeft }
+	for _, hours := range pulses {
+		every, times := hours*hourLength/p.bucket, int64(0)
+		if every*p.bucket != hours*hourLength || every < 2*nearby {
+			continue
+		}
+		for k := int64(1); k <= pulseTimes; k++ {
+			low, high := p.reach(b-k*every, of)
+			between, ok := p.at(b-k*every+every/2, of)
+			if !ok || !gone(between) || !(x >= low-tolerance && x <= high+tolerance) {
+				break
+			}
+			times++
+		}
+		if times == pulseTimes {
+			return true
+		}
+	}
+	return false
+}

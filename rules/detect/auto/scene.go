@@ -120,15 +120,20 @@ const (
 
 func (m *Model) allowHabits(s *scene) {
 	age, scale := m.age(), m.leastOf(ofThree)/leastEffect[ofThree]
-	if m.past.bucket == 0 || age <= habitAge || math.Abs(s.z) <= habitFrom*scale && math.Abs(s.zJump) <= habitJump*scale {
+	if m.past.bucket == 0 || math.Abs(s.z) <= habitFrom*scale && math.Abs(s.zJump) <= habitJump*scale {
 		return
 	}
 	tolerance := min(habitTolerance*scale*s.width, habitShare*math.Abs(s.x-s.expected))
 	if m.same.share > mostly {
 		tolerance = min(tolerance, float64(m.same.size)/2)
 	}
-	days, weeks := m.past.habit(m.past.bucketOf(s.civil), s.x, tolerance, m.expect.timed(s))
-	if days >= habitDays || weeks >= habitWeeks && age > habitWeekAge {
+	bucket := m.past.bucketOf(s.civil)
+	allowed := m.past.pulse(bucket, s.x, s.expected, tolerance)
+	if !allowed && age > habitAge {
+		days, weeks := m.past.habit(bucket, s.x, tolerance, m.expect.timed(s))
+		allowed = days >= habitDays || weeks >= habitWeeks && age > habitWeekAge
+	}
+	if allowed {
 		s.z = clip(s.z, habitWidths*scale)
 		s.zJump = clip(s.zJump, habitWidths*scale)
 	}
