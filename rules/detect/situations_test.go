@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"fmt"
 	"math"
 	"math/rand"
 	"testing"
@@ -151,6 +152,22 @@ func TestSituations(t *testing.T) {
 		})
 		x.pass(4*aDay, nil)
 		x.quiet(x.pass(7*aDay, nil), 1, "from the fifth day on")
+	})
+	t.Run("a job is expected from its fourth run on", func(t *testing.T) {
+		for _, every := range []int64{anHour, 2 * anHour, 6 * anHour, aDay} {
+			for _, lasts := range []int64{4 * aMinute, 20 * aMinute} {
+				x := situate(t, fmt.Sprintf("a new job every %d s for %d s", every, lasts), 3, 60, flat(20, 1))
+				x.pass(10*aDay, nil)
+				job := func(v float64, _ int64) float64 {
+					if (x.at+x.r.Int63n(2)*aMinute)%every < lasts {
+						v += 50
+					}
+					return v
+				}
+				x.quiet(x.pass(max(3*every, aDay), job), 6, "of its first runs")
+				x.quiet(x.pass(7*aDay, job), 12, "a week")
+			}
+		}
 	})
 	t.Run("what does not come is missed", func(t *testing.T) {
 		for _, step := range []int64{60, 300} {

@@ -74,15 +74,35 @@ func (p *past) analog(b, of int64) (a analog) {
 	return a
 }
 
-// habit counts the days and weeks on which x, give or take, was seen at the
-// time of bucket b. timed tells that the time of day is expected, to the bucket.
-func (p *past) habit(b int64, x, tolerance float64, timed bool) (days, weeks int) {
+// sought is a value that may have come before.
+type sought struct {
+	x, expected, tolerance float64
+	// dilution is how many values a bucket is the mean of.
+	dilution float64
+}
+
+// in tells whether it is within what there was, give or take; or whether it would
+// have been, had only some of the values of a bucket been like it.
+func (w *sought) in(low, high float64) bool {
+	if w.x >= low-w.tolerance && w.x <= high+w.tolerance {
+		return true
+	}
+	height, was := w.x-w.expected, high-w.expected
+	if height < 0 {
+		height, was = -height, w.expected-low
+	}
+	return was > w.tolerance && was <= height && was*w.dilution >= height
+}
+
+// habit counts the days and weeks on which w was seen at the time of bucket b.
+// timed tells that the time of day is expected, to the bucket.
+func (p *past) habit(b int64, w sought, timed bool) (days, weeks int) {
 	of, older := p.under(b), p.widestReach
 	if timed {
 		older = p.olderReach
 	}
 	seen := func(low, high float64) int {
-		if x >= low-tolerance && x <= high+tolerance {
+		if w.in(low, high) {
 			return 1
 		}
 		return 0
@@ -102,29 +122,28 @@ func (p *past) habit(b int64, x, tolerance float64, timed bool) (days, weeks int
 }
 
 // pulses are the hours after which jobs come again within a day, pulseTimes how
-// many times one must have come before.
+// many times one must have come before, and pulseLeft the part of it that may be
+// left in between.
 var pulses = [...]int64{1, 2, 3, 4, 6, 8, 12}
 
-const pulseTimes = 3
+const (
+	pulseTimes = 3
+	pulseLeft  = 0.25
+)
 
-// pulseLeft is the part of the pulse that may be left in between.
-const pulseLeft = 0.25
-
-// pulse tells whether x, give or take, has come at a constant pace up to bucket b,
-// and was gone in between: what stays is no job.
-func (p *past) pulse(b int64, x, expected, tolerance float64) bool {
-	of := p.under(b)
-	height := x - expected
-	gone := func(v float64) bool { return (x-v)/height >= 1-pulseLeft }
+// pulse tells whether w has come at a constant pace up to bucket b, and was gone in
+// between: what stays is no job.
+func (p *past) pulse(b int64, w sought) bool {
+	of, height := p.under(b), w.x-w.expected
+	gone := func(v float64) bool { return (w.x-v)/height >= 1-pulseLeft }
 	for _, hours := range pulses {
 		every, times := hours*hourLength/p.bucket, int64(0)
 		if every*p.bucket != hours*hourLength || every < 2*nearby {
 			continue
 		}
 		for k := int64(1); k <= pulseTimes; k++ {
-			low, high := p.reach(b-k*every, of)
 			between, ok := p.at(b-k*every+every/2, of)
-			if !ok || !gone(between) || !(x >= low-tolerance && x <= high+tolerance) {
+			if !ok || !gone(between) || !w.in(p.reach(b-k*every, of)) {
 				break
 			}
 			times++

@@ -108,7 +108,7 @@ func (m *Model) look(t int64, raw float64) *scene {
 // Habits: what was seen at this time on several of the last days, or in other
 // weeks, is no surprise, whatever leads.
 const (
-	habitDays, habitWeeks = 3, 2
+	habitDays, habitWeeks = 3, 3
 	// What was seen is the same when it is so near, in widths, and in parts of the
 	// deviation: usual noise excuses none.
 	habitShare = 0.6
@@ -128,9 +128,10 @@ func (m *Model) allowHabits(s *scene) {
 		tolerance = min(tolerance, float64(m.same.size)/2)
 	}
 	bucket := m.past.bucketOf(s.civil)
-	allowed := m.past.pulse(bucket, s.x, s.expected, tolerance)
+	w := sought{s.x, s.expected, tolerance, max(1, float64(m.past.bucket)/m.step)}
+	allowed := m.past.pulse(bucket, w)
 	if !allowed && age > habitAge {
-		days, weeks := m.past.habit(bucket, s.x, tolerance, m.expect.timed(s))
+		days, weeks := m.past.habit(bucket, w, m.expect.timed(s))
 		allowed = days >= habitDays || weeks >= habitWeeks && age > habitWeekAge
 	}
 	if allowed {
