@@ -19,19 +19,21 @@ type distance struct {
 	smooth [distanceStats]float64 // means of the distance's logarithm, of those with a horizon
 	point  float64                // newest distance
 	tail   [distanceStats]tail    // of the distances' roots
-	usual  float32                // median of those over the short horizon
+	usual  [distanceStats]float32 // medians
+	told   float32                // episodes that these have begun, of late
 
 	// Scratch, of the point under way.
-	z, solved, fit []float64
-	next           [distanceStats]float64
-	now            float64
-	stat           [distanceStats]float32
+	z, timely, solved, fit []float64
+	next                   [distanceStats]float64
+	now                    float64
+	stat                   [distanceStats]float32
 }
 
-// Roots of the distance, over a horizon each.
+// Statistics of the deviations: roots of means of their squares, over the inputs.
 const (
-	ofPoint = iota // one point
-	ofShort        // mean over five minutes
+	ofMany  = iota // of one point, each bounded by manyMost: how many inputs are off at this time of day
+	ofAll          // of one point: how far some are off
+	ofShort        // root of the distance, mean over five minutes
 	ofLong         // over an hour
 	distanceStats
 )
@@ -39,7 +41,22 @@ const (
 var (
 	distanceHorizon = [distanceStats]float64{ofShort: 300, ofLong: 3600} // seconds
 	// distanceLeast is what each must be at least to be evidence.
-	distanceLeast = [distanceStats]float64{2, 0.8, 0.8}
+	distanceLeast = [distanceStats]float64{1, 1, 0.8, 0.8}
+	// bodyEnd is the probability of the quantile from which the tail of each is
+	// extrapolated together with the median, and straight the power of which they
+	// are about normally distributed. That of a mean of squares is the cube root
+	// (E. B. Wilson, M. M. Hilferty, The distribution of chi-square, Proceedings of
+	// the National Academy of Sciences 17, 1931). What one input can make large has
+	// a heavier tail, nearly that of a lognormal distribution. They rest on the body
+	// of the past, which holds incidents that nobody has labelled.
+	bodyEnd  = [distanceStats]float64{0.1, 0.01, 0.01, 0.1}
+	straight = [distanceStats]float64{2.0 / 3, 0.2, 0.2, 2.0 / 3}
+	// finer is the power that a tail is kept of: what varies little needs narrow
+	// bins.
+	finer = [distanceStats]float64{1, 1, 1, 3}
+	// distanceCaution is cautionStep of each: less for single points, as incidents of
+	// single points return, and a threshold that each of them raised would hide them.
+	distanceCaution = [distanceStats]float32{0.01, 0.01, 0.05, 0.05}
 )
 
 const (
@@ -52,31 +69,27 @@ const (
 	// fairDistance is the distance beyond which a point weighs the less for the
 	// correlations the farther out it is.
 	fairDistance = 16
-	// usualDistance is what is taken for the logarithm of the distance when what
-	// was under way is over.
+	// usualDistance is the logarithm of the distance that is taken for usual as
+	// long as the median is not known.
 	usualDistance = math.Ln2
-	// The tail of a mean distance is that of a normal distribution in its cube
-	// root, through the quantiles at these probabilities (E. B. Wilson, M. M.
-	// Hilferty, The distribution of chi-square, Proceedings of the National Academy
-	// of Sciences 17, 1931). They rest on the body of the past, which holds
-	// incidents that nobody has labelled.
-	bodyMiddle, bodyEnd = 0.5, 0.02
-	cubeRoot            = 2.0 / 3 // of the square of what is kept
-	bodyFew             = 100     // values; before, unknownDistance counts
-	unknownDistance     = 2
-	// pointShape is the least shape of the tail of single points, whose few large
-	// distances its values show.
-	pointShape = 0.02
-	// distanceCaution is cautionStep of distances, distanceBudgets at how many
-	// times the budget it neither grows nor falls.
-	distanceCaution, distanceBudgets = 0.05, 2
+	// manyMost is how far off an input counts for how many are.
+	manyMost        = 6
+	bodyMiddle      = 0.5
+	bodyFew         = 100 // values; before, unknownDistance counts
+	unknownDistance = 2
+	// A quantile of few values may be too small: of bodyWiden values the threshold is
+	// twice as far from the median. bodyCount values must exceed a quantile.
+	bodyWiden, bodyCount = 30, 10
+	// distanceBudgets is at how many times the budget caution neither grows nor
+	// falls.
+	distanceBudgets = 2
 )
 
 func newDistance(inputs int) distance {
 	triangle := inputs * (inputs + 1) / 2
 	d := distance{
 		corr: make([]float64, triangle), root: make([]float64, triangle),
-		z: make([]float64, inputs), solved: make([]float64, inputs), fit: make([]float64, inputs),
+		z: make([]float64, inputs), timely: make([]float64, inputs), solved: make([]float64, inputs), fit: make([]float64, inputs),
 	}
 	for i := range inputs {
 		d.corr[at(i, i)] = 1
@@ -106,11 +119,18 @@ func (d *distance) of() float64 {
 // before.
 func (d *distance) look(m *Several, dt float64, gap bool) {
 	d.now = d.of()
-	d.stat[ofPoint] = float32(math.Sqrt(d.now))
+	all, many := 0.0, 0.0
+	for i, z := range d.z {
+		all += z * z
+		y := clip(d.timely[i], manyMost)
+		many += y * y
+	}
+	d.stat[ofAll] = float32(math.Sqrt(all / float64(len(d.z))))
+	d.stat[ofMany] = float32(math.Sqrt(many / float64(len(d.z))))
 	for k := ofShort; k < distanceStats; k++ {
 		before := d.smooth[k]
 		if gap || m.n == 0 {
-			before = usualDistance
+			before = d.usually(k)
 		}
 		d.next[k] = before + dt/(max(distanceHorizon[k], leastSteps*m.step)+dt)*(math.Log1p(d.now)-before)
 		d.stat[k] = float32(math.Sqrt(math.Expm1(d.next[k])))
@@ -127,19 +147,29 @@ func (d *distance) threshold(k int) float32 {
 }
 
 // holds is how far the newest distances are beyond the usual ones, in the
-// threshold's distance from these.
-func (d *distance) holds() float64 {
-	border := d.threshold(ofShort)
-	usual := min(d.usual, border/2)
-	return float64(max(0, d.stat[ofShort]-usual) / (border - usual))
+// threshold's distance from these; likewise how many inputs are off, when that has begun it.
+func (d *distance) holds(how int) float64 {
+	most := 0.0
+	for _, k := range [...]int{ofShort, how} {
+		border := d.threshold(k)
+		usual := min(d.usual[k], border/2)
+		if k == ofShort || k == ofMany {
+			most = max(most, float64((d.stat[k]-usual)/(border-usual)))
+		}
+	}
+	return most
 }
 
 // teach adds the statistic to its tail, which p is to exceed.
 func (d *distance) teach(k int, p float64) {
 	t := &d.tail[k]
-	t.add(min(d.stat[k], peakClip*max(t.at, unknownDistance)))
+	v := min(d.stat[k], peakClip*max(t.at, unknownDistance))
+	if finer[k] != 1 {
+		v = float32(math.Pow(float64(v), finer[k]))
+	}
+	t.add(v)
 	if t.due() {
-		t.caution = max(0, t.caution-float32(distanceCaution*distanceBudgets*p*float64(t.since)))
+		t.caution = max(0, t.caution-distanceCaution[k]*float32(distanceBudgets*p*float64(t.since)))
 		t.since = 0
 		d.measure(k, p)
 	}
@@ -148,36 +178,55 @@ func (d *distance) teach(k int, p float64) {
 // measure finds what is exceeded with probability p.
 func (d *distance) measure(k int, p float64) {
 	t := &d.tail[k]
-	switch {
-	case t.n < bodyFew:
+	if t.n < bodyFew {
 		t.at = unknownDistance
-	case k == ofPoint:
-		t.measure(p, distanceLeast[k], pointShape)
-	default:
-		begin := normalAbove(bodyMiddle)
-		per := (normalAbove(min(p, bodyMiddle)) - begin) / (normalAbove(bodyEnd) - begin)
-		middle, end := math.Pow(t.quantile(bodyMiddle), cubeRoot), math.Pow(t.quantile(bodyEnd), cubeRoot)
-		if k == ofShort {
-			d.usual = float32(math.Pow(middle, 1/cubeRoot))
-		}
-		t.at = float32(max(math.Pow(middle+(end-middle)*per, 1/cubeRoot), distanceLeast[k]))
+		return
 	}
+	n := float64(t.n)
+	last := max(bodyEnd[k], bodyCount/n)
+	per := normalAbove(min(p, last)) / normalAbove(last) * (1 + bodyWiden/n)
+	median := d.quantile(k, bodyMiddle)
+	middle, end := math.Pow(median, straight[k]), math.Pow(d.quantile(k, last), straight[k])
+	d.usual[k] = float32(median)
+	t.at = float32(max(math.Pow(middle+(end-middle)*per, 1/straight[k]), distanceLeast[k]))
+}
+
+// quantile is what a statistic exceeds with probability p.
+func (d *distance) quantile(k int, p float64) float64 {
+	return math.Pow(d.tail[k].quantile(p), 1/finer[k])
+}
+
+// usually is the logarithm of the usual distance, of those with a horizon.
+func (d *distance) usually(k int) float64 {
+	if d.tail[k].n < bodyFew {
+		return usualDistance
+	}
+	v := d.quantile(k, bodyMiddle)
+	return math.Log1p(v * v)
 }
 
 // normalAbove is what a standard normal distribution exceeds with probability p.
 func normalAbove(p float64) float64 { return math.Sqrt2 * math.Erfinv(1-2*p) }
 
-// shares fills the inputs' parts of the distance that was made last: deviation
-// times what it adds, by the inverse of the correlations.
-func (d *distance) shares(share []float64) {
+// shares fills the inputs' parts of a statistic that was made last: of a distance
+// deviation times what it adds, by the inverse of the correlations, and else the
+// square of the deviation.
+func (d *distance) shares(share []float64, of int) {
 	total := 0.0
 	for i := len(d.z) - 1; i >= 0; i-- {
-		s := d.solved[i]
-		for k := i + 1; k < len(d.z); k++ {
-			s -= d.root[at(k, i)] * d.fit[k]
+		switch of {
+		case ofMany:
+			share[i] = math.Pow(clip(d.timely[i], manyMost), 2)
+		case ofAll:
+			share[i] = d.z[i] * d.z[i]
+		default:
+			s := d.solved[i]
+			for k := i + 1; k < len(d.z); k++ {
+				s -= d.root[at(k, i)] * d.fit[k]
+			}
+			d.fit[i] = s / d.root[at(i, i)]
+			share[i] = math.Abs(d.z[i] * d.fit[i])
 		}
-		d.fit[i] = s / d.root[at(i, i)]
-		share[i] = math.Abs(d.z[i] * d.fit[i])
 		total += share[i]
 	}
 	for i := range share {
@@ -246,5 +295,7 @@ func (d *distance) factor() {
 
 // settle forgets what was under way.
 func (d *distance) settle() {
-	d.smooth = [distanceStats]float64{ofShort: usualDistance, ofLong: usualDistance}
+	for k := ofShort; k < distanceStats; k++ {
+		d.smooth[k] = d.usually(k)
+	}
 }

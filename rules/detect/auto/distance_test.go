@@ -61,17 +61,65 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// A normal distribution of the cube root has its threshold where the normal
-// distribution says.
+// Where a power of a statistic is normally distributed its threshold is where the
+// normal distribution says.
 func TestDistanceThreshold(t *testing.T) {
-	d := newDistance(2)
-	r := rand.New(rand.NewPCG(3, 3))
-	for range 30_000 {
-		d.stat[ofShort] = float32(math.Pow(1+0.1*r.NormFloat64(), 1/cubeRoot))
-		d.teach(ofShort, 1e-5)
+	for k := range distanceStats {
+		d := newDistance(2)
+		r := rand.New(rand.NewPCG(3, 3))
+		for range 30_000 {
+			d.stat[k] = float32(1.2 * math.Pow(1+0.1*straight[k]*r.NormFloat64(), 1/straight[k]))
+			d.teach(k, 1e-5)
+		}
+		want := 1.2 * math.Pow(1+0.1*straight[k]*4.265, 1/straight[k])
+		if got := float64(d.threshold(k)); math.Abs(got/want-1) > 0.1 {
+			t.Errorf("statistic %d: threshold %v, want %v", k, got, want)
+		}
 	}
-	if got, want := float64(d.threshold(ofShort)), math.Pow(1+0.1*4.265, 1/cubeRoot); math.Abs(got/want-1) > 0.1 {
-		t.Errorf("threshold %v, want %v", got, want)
+}
+
+// An input that is busy every day at the same hour is expected to be.
+func TestDaily(t *testing.T) {
+	m, r := NewSeveral(Config{}, 2), rand.New(rand.NewPCG(1, 2))
+	busy := func(i int) float64 {
+		if i/60%24 == 3 {
+			return 50
+		}
+		return 0
+	}
+	for i := range 10 * 1440 {
+		m.Learn(int64(i)*60_000, []float64{busy(i) + r.NormFloat64(), r.NormFloat64()}, false)
+	}
+	if !m.inputs[0].daily.used || m.inputs[1].daily.used {
+		t.Errorf("what is used: %v and %v", m.inputs[0].daily.used, m.inputs[1].daily.used)
+	}
+	at := func(hour int) (busyNow, calm float64) {
+		when := int64(10*1440+hour*60+30) * 60_000
+		m.look(when, []float64{50, 0})
+		busyNow = m.far.timely[0]
+		m.look(when, []float64{0, 0})
+		return busyNow, m.far.timely[0]
+	}
+	if busyNow, calm := at(3); math.Abs(busyNow) > 1 || calm > -4 {
+		t.Errorf("at the hour that is busy: %v when it is, %v when it is calm", busyNow, calm)
+	}
+	if busyNow, calm := at(12); busyNow < 4 || math.Abs(calm) > 1 {
+		t.Errorf("at another hour: %v when it is busy, %v when it is calm", busyNow, calm)
+	}
+}
+
+// An alert over five minutes that comes again within the time of one alert of the
+// budget raises the threshold; the first one, far above it, does not.
+func TestWhatComesAgainIsNoNews(t *testing.T) {
+	m, _ := loaded(3000)
+	tail := &m.far.tail[ofShort]
+	for i, want := range []float32{0, 1} {
+		tail.caution = 0
+		m.ep = severalEpisode{on: true, how: ofShort, peak: 4 * tail.at}
+		m.mindCaution()
+		if tail.caution != want {
+			t.Errorf("alert %d: the threshold is raised by %v, want %v", i, tail.caution, want)
+		}
 	}
 }
 

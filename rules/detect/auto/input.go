@@ -8,6 +8,7 @@ type input struct {
 	mean, spread float64 // spread is a variance
 	low, high    float64 // of its usual range
 	seen         bool
+	daily        daily
 
 	z    [3]float32 // newest deviations, in widths
 	half float32
@@ -33,7 +34,7 @@ var (
 	inputHorizon = [inputStats]float64{ofInputHalf: 1800}
 	// inputLeast is what a deviation must be at least to be evidence alone: what
 	// the distance sees is left to it.
-	inputLeast = [inputStats]float64{5, 3}
+	inputLeast = [inputStats]float64{10, 3}
 )
 
 const (
@@ -51,12 +52,17 @@ const (
 	// toldOften is from how many episodes on, and toldFactor by how much for each.
 	toldOften, toldFactor = 1, 3
 	mostTold              = 12
+	// pointShape is the least shape of an input's tails: its past may have been
+	// calm.
+	pointShape = 0.02
 )
 
 // sigma is the standard deviation of an input of which so much of the range
 // counts.
-func (in *input) sigma(ofRange float64) float64 {
-	return math.Sqrt(in.spread) + ofRange*max(0, in.high-in.low) + 1e-9*math.Abs(in.mean) + least*least
+func (in *input) sigma(ofRange float64) float64 { return in.sigmaOf(in.spread, ofRange) }
+
+func (in *input) sigmaOf(spread, ofRange float64) float64 {
+	return math.Sqrt(spread) + ofRange*max(0, in.high-in.low) + 1e-9*math.Abs(in.mean) + least*least
 }
 
 // deviation is that of x from the mean, bounded.

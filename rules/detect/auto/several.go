@@ -61,11 +61,12 @@ const (
 	// severalYoung is by how much more a deviation must be at first, less and less
 	// on the first day, while spreads and correlations are hardly known.
 	severalYoung = 3
-	// jointShare is the part of the budget that distances get; the rest is
-	// divided among the inputs.
-	jointShare = 0.5
-	// rankDistance is the distance at which the rank is half of mostRank.
-	rankDistance = 8
+	// distanceShare is the part of the budget that each distance gets: they mostly
+	// cross their thresholds together. inputShare is divided among the inputs.
+	distanceShare, inputShare = 0.8, 0.5
+	// rankDistance is the distance at which the rank is half of mostRank. It is that
+	// over five minutes, and rankMany times how many inputs are off.
+	rankDistance, rankMany = 8, 0.5
 	// nameInput is the part of the shares that the input gets whose deviation
 	// alone is the evidence.
 	nameInput = 0.5
@@ -109,7 +110,7 @@ func (m *Several) Judge(t int64, v, share []float64) (out SeveralVerdict, ok boo
 		return out, false
 	}
 	if share != nil {
-		m.far.shares(share)
+		m.far.shares(share, int(s.which))
 		if i := int(s.which) - byInputs; i >= 0 {
 			for k := range share {
 				share[k] *= 1 - nameInput
@@ -119,7 +120,7 @@ func (m *Several) Judge(t int64, v, share []float64) (out SeveralVerdict, ok boo
 	}
 	return SeveralVerdict{
 		Evidence: s.evidence, Hold: s.hold,
-		Rank: mostRank / (1 + rankDistance/max(float64(m.far.stat[ofShort]), least)),
+		Rank: mostRank / (1 + rankDistance/max(float64(m.far.stat[ofShort]+rankMany*m.far.stat[ofMany]), least)),
 	}, true
 }
 
@@ -138,12 +139,12 @@ func (m *Several) look(t int64, v []float64) *severalScene {
 	dt := min(s.dt, longGapSteps*m.step)
 	for i, x := range v {
 		in := &m.inputs[i]
-		z := 0.0 // what is missing is as expected
+		in.daily.at(t)
+		m.far.z[i], m.far.timely[i] = 0, 0 // what is missing is as expected
 		if !math.IsNaN(x) {
 			s.present = true
-			z = in.deviation(x)
+			m.far.z[i], m.far.timely[i] = in.deviation(x), in.timely(x)
 		}
-		m.far.z[i] = z
 		in.look(m, x, dt, s.gap)
 	}
 	m.far.look(m, dt, s.gap)
@@ -225,7 +226,11 @@ func (m *Several) Learn(t int64, v []float64, anomalous bool) {
 	m.far.points = points
 	m.far.correlate(weight / points)
 	for i, x := range v {
-		m.inputs[i].learn(x, weight/points, points)
+		in := &m.inputs[i]
+		if in.seen && math.Abs(x) < beyondUse {
+			in.learnDaily(x, t, m.age(), weight/points, points, max(dailyMemory, dailyMemory*day/dayParts/m.step))
+		}
+		in.learn(x, weight/points, points)
 	}
 	if m.ep.on && m.note(s) {
 		m.accept()
@@ -249,6 +254,7 @@ func (m *Several) learnTails(s *severalScene, begins bool) {
 		k := int64(every)
 		return floorDiv(s.t/1000, k) != floorDiv(s.t/1000-int64(s.dt), k)
 	}
+	m.far.told -= m.far.told * float32(min(m.step*m.c.Alerts/day, 1))
 	for k := range distanceStats {
 		if due(m.every(distanceHorizon[k]), k) {
 			m.far.teach(k, m.distanceRate(k))
@@ -275,11 +281,11 @@ func (m *Several) every(horizon float64) float64 { return max(horizon/4, m.step)
 // distanceRate is the part of the values of a distance that may be above its
 // threshold.
 func (m *Several) distanceRate(k int) float64 {
-	return m.every(distanceHorizon[k]) * m.c.Alerts / day * jointShare / distanceStats
+	return m.every(distanceHorizon[k]) * m.c.Alerts / day * distanceShare
 }
 
 // inputRate is that of an input's statistic. Inputs that move together share one
 // part of the budget.
 func (m *Several) inputRate(k int) float64 {
-	return m.every(inputHorizon[k]) * m.c.Alerts / day * (1 - jointShare) / (inputStats * m.far.independent)
+	return m.every(inputHorizon[k]) * m.c.Alerts / day * inputShare / (inputStats * m.far.independent)
 }

@@ -65,21 +65,36 @@ func (m *Several) statOf(which int) float32 {
 	return m.inputs[which/inputStats].stat[which%inputStats]
 }
 
-// mindCaution raises a threshold that was hardly crossed.
+// mindCaution raises a threshold that was hardly crossed, and that of the distance
+// over five minutes when it was crossed within the time of one alert of the budget
+// already: a job that comes again and again is no news.
 func (m *Several) mindCaution() {
 	if m.ep.how >= byInputs {
 		return
 	}
-	t := &m.far.tail[m.ep.how]
-	if at := t.at * (1 + t.caution); t.at > 0 && m.ep.peak > at && m.ep.peak < marginal*at {
-		t.caution = min((1+t.caution)*(1+distanceCaution)-1, mostCaution)
+	how := m.ep.how
+	t := &m.far.tail[how]
+	at := t.at * (1 + t.caution)
+	again := false
+	if how == ofShort {
+		m.far.told = min(m.far.told+1, mostTold)
+		again = m.far.told > toldOften
 	}
+	by := float32(1)
+	switch {
+	case t.at == 0 || m.ep.peak <= at:
+	case again:
+		by = float32(math.Sqrt(float64(m.ep.peak / at)))
+	case m.ep.peak < marginal*at:
+		by = 1 + distanceCaution[how]
+	}
+	t.caution = max(t.caution, min((1+t.caution)*by-1, mostCaution))
 }
 
 // holds is how far the values are still out, in thresholds of what began.
 func (m *Several) holds() float64 {
 	if m.ep.how < byInputs {
-		return m.far.holds()
+		return m.far.holds(int(m.ep.how))
 	}
 	which := int(m.ep.how) - byInputs
 	in := &m.inputs[which/inputStats]
@@ -137,6 +152,7 @@ func (m *Several) accept() {
 		by := in.held[0]
 		in.mean, in.low, in.high = in.mean+by, in.low+by, in.high+by
 		in.spread = max(in.spread, in.square-by*by)
+		in.daily.rest = max(in.daily.rest, in.square-by*by)
 		for k := range in.tail {
 			in.tail[k].fade()
 		}

@@ -63,6 +63,12 @@ func (t *tail) sound() bool {
 func (in *input) code(c *coder) {
 	c.float(&in.mean, &in.spread, &in.low, &in.high, &in.square)
 	c.bool(&in.seen)
+	c.bool(&in.daily.used)
+	for k := range in.daily.off {
+		c.float(&in.daily.off[k])
+	}
+	c.float32s(in.daily.n[:])
+	c.float(&in.daily.rest)
 	c.float32s(in.z[:])
 	c.float32(&in.half, &in.told)
 	for k := range in.held {
@@ -80,7 +86,8 @@ func (d *distance) code(c *coder) {
 		}
 	}
 	c.float(&d.points, &d.independent)
-	c.float32(&d.usual)
+	c.float32s(d.usual[:])
+	c.float32(&d.told)
 	number(c, 4, &d.since)
 	for k := range d.tail {
 		d.tail[k].code(c)
@@ -97,17 +104,22 @@ func (m *Several) soundSeveral() bool {
 				return false
 			}
 		}
-		if !(in.spread >= 0 && in.square >= 0 && in.told >= 0 && in.high >= in.low) || !(m.far.root[at(i, i)] > 0) {
+		for _, n := range in.daily.n {
+			if !(n >= 0) {
+				return false
+			}
+		}
+		if !(in.daily.rest >= 0 && in.spread >= 0 && in.square >= 0 && in.told >= 0 && in.high >= in.low) || !(m.far.root[at(i, i)] > 0) {
 			return false
 		}
 	}
 	for k := range m.far.tail {
-		if !m.far.tail[k].sound() {
+		if !(m.far.tail[k].sound() && m.far.usual[k] >= 0) {
 			return false
 		}
 	}
 	most := byInputs + len(m.inputs)*inputStats
 	return m.n >= 0 && m.n < 1<<53 && m.step > 0 && m.step < 1e12 && int(m.ep.how) >= 0 && int(m.ep.how) < most &&
-		m.far.points >= 0 && m.far.points <= distanceMemory && m.far.independent >= 1 && m.far.usual >= 0 && m.far.since >= 0 &&
+		m.far.points >= 0 && m.far.points <= distanceMemory && m.far.independent >= 1 && m.far.told >= 0 && m.far.since >= 0 &&
 		m.ep.partN >= 0 && m.far.smooth[ofShort] >= 0 && m.far.smooth[ofLong] >= 0 && !math.IsInf(float64(m.ep.peak), 0)
 }
