@@ -127,7 +127,11 @@ func (m *weigher) holds(s *scene) float64 {
 	case ofSpread:
 		return sign * float64(s.stat[ofSpread]) / float64(m.threshold(ofSpread, side))
 	case ofJump:
-		return sign * (s.off - ep.off) / s.jumpWidth / min(float64(m.threshold(ofJump, side)), holdJump)
+		out := sign * (s.off - ep.off)
+		if back := math.Abs(s.off); back < out { // it has jumped to where it is expected
+			out = back
+		}
+		return out / s.jumpWidth / min(float64(m.threshold(ofJump, side)), holdJump)
 	}
 	v := s.stat[ofThree]
 	if ep.how >= int8(ofFive) && m.step < 200 {

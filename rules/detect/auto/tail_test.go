@@ -238,3 +238,18 @@ func TestCautionFollowsTheAlerts(t *testing.T) {
 	f(100, false, -0.05, 0)
 	f(100_000, true, float32(leastCaution), -0.1)
 }
+
+// A jump back to where values are expected keeps no state, one away from there does.
+func TestAJumpBackKeepsNoState(t *testing.T) {
+	hold := func(off float64) float64 {
+		m := New(Config{})
+		m.ep = episode{on: true, how: ofJump, sign: 1, off: -20}
+		return m.holds(&scene{off: off, jumpWidth: 1})
+	}
+	if back := hold(0.3); back > over {
+		t.Errorf("back where it is expected it holds the state by %v", back)
+	}
+	if away := hold(20); away < 1 {
+		t.Errorf("beyond there it holds the state by %v", away)
+	}
+}
