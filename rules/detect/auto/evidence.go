@@ -36,8 +36,8 @@ const (
 	usualSpread = 0.8
 	statClip    = 8 // widths that one value adds to a mean
 	// Evidence counts less on the first day, and of few points (see young).
-	firstDay  = day
-	learnFrom = 0.4 * day // for tails
+	firstDay, firstPoints = day, 100
+	learnFrom             = 0.4 * day // for tails
 )
 
 // evidence is how the newest deviations look over each horizon, and how they
@@ -145,11 +145,11 @@ func (m *weigher) weigh(s *scene) {
 
 // young is how many times wider thresholds are while tails, and widths, are known
 // by a prior more than by the series: two and a half times at first, once after a
-// day, and twice that for a series of twenty points.
+// day and a hundred points, and twice that for a series of twenty points.
 func (m *weigher) young() float64 {
 	f := 1 + settled/float64(max(m.n, 1))
-	if age := m.age(); age < firstDay {
-		return f * (1 + youngFactor*(1-age/firstDay))
+	if known := min(m.age()/firstDay, float64(m.n)/firstPoints); known < 1 {
+		return f * (1 + youngFactor*(1-known))
 	} else if m.n > 100*settled {
 		return 1
 	}
