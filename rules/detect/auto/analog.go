@@ -30,6 +30,8 @@ func weekday(t int64) int { return int(floorMod(floorDiv(t, day)+3, 7)) }
 
 func weekend(weekday int) bool { return weekday >= 5 }
 
+func (p *past) weekend(b int64) bool { return weekend(weekday(b * p.bucket)) }
+
 // analog is that of bucket b while bucket of is under way.
 func (p *past) analog(b, of int64) (a analog) {
 	today := weekday(b * p.bucket)
@@ -94,9 +96,12 @@ func (w *sought) in(low, high float64) bool {
 	return was > w.tolerance && was <= height && was*w.dilution >= height
 }
 
-// habit counts the days and weeks on which w was seen at the time of bucket b.
-// timed tells that the time of day is expected, to the bucket.
-func (p *past) habit(b int64, w sought, timed bool) (days, weeks int) {
+// habit tells on how many days and weeks w was seen at the time of bucket b, and
+// whether those days are as many as make a habit: all of the last week that are
+// weekdays, or of a weekend, as this one is, or three at least; or three of any
+// kind for which it was new: weekdays do not make a habit of what weekends are
+// like. timed tells that the time of day is expected, to the bucket.
+func (p *past) habit(b int64, w sought, timed bool) (daily bool, weeks int) {
 	of, older := p.under(b), p.widestReach
 	if timed {
 		older = p.olderReach
@@ -107,9 +112,26 @@ func (p *past) habit(b int64, w sought, timed bool) (days, weeks int) {
 		}
 		return 0
 	}
-	for k := int64(1); k <= lastDays; k++ {
-		days += seen(p.reach(b-p.back(k), of))
+	weekBefore := func(at int64) bool {
+		if p.inRing(at, of) {
+			return w.in(p.reach(at, of))
+		}
+		return w.in(older(at, of))
 	}
+	alike, seenAlike, seenNew := 0, 0, 0
+	for k := int64(1); k <= lastDays; k++ {
+		at := b - p.back(k)
+		low, high := p.reach(at, of)
+		switch {
+		case low > high: // nothing is known of it
+		case p.weekend(at) == p.weekend(b):
+			alike++
+			seenAlike += seen(low, high)
+		case w.in(low, high) && !weekBefore(at-p.back(7)):
+			seenNew++
+		}
+	}
+	daily = alike >= 2 && seenAlike >= min(habitDays, alike) || seenAlike+seenNew >= habitDays
 	for k := int64(1); k <= ringWeeks; k++ {
 		at := b - p.back(7*k)
 		if p.inRing(at, of) {
@@ -118,7 +140,7 @@ func (p *past) habit(b int64, w sought, timed bool) (days, weeks int) {
 			weeks += seen(older(at, of))
 		}
 	}
-	return days, weeks
+	return daily, weeks
 }
 
 // pulses are the hours after which jobs come again within a day, pulseTimes how
@@ -131,8 +153,8 @@ const (
 	pulseLeft  = 0.25
 )
 
-// pulse tells whether w has come at a constant pace up to bucket b, and was gone in
-// between: what stays is no job.
+// pulse tells whether w has come at a constant pace up to bucket b, and was gone for
+// most of the time in between: what stays, or goes to and fro, is no job.
 func (p *past) pulse(b int64, w sought) bool {
 	of, height := p.under(b), w.x-w.expected
 	gone := func(v float64) bool { return (w.x-v)/height >= 1-pulseLeft }
@@ -141,12 +163,15 @@ func (p *past) pulse(b int64, w sought) bool {
 		if every*p.bucket != hours*hourLength || every < 2*nearby {
 			continue
 		}
-		for k := int64(1); k <= pulseTimes; k++ {
-			between, ok := p.at(b-k*every+every/2, of)
-			if !ok || !gone(between) || !w.in(p.reach(b-k*every, of)) {
-				break
+		for k := int64(1); k <= pulseTimes && w.in(p.reach(b-k*every, of)); k++ {
+			rested := true
+			for fifths := int64(2); fifths <= 4; fifths++ {
+				v, ok := p.at(b-k*every+every*fifths/5, of)
+				rested = rested && ok && gone(v)
 			}
-			times++
+			if rested {
+				times++
+			}
 		}
 		if times == pulseTimes {
 			return true

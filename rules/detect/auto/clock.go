@@ -74,7 +74,16 @@ func (m *Model) pass(t int64, v float64, s *scene) {
 	if m.n > 1 {
 		m.tell(v)
 	}
+	m.keepPace(s.dt)
 	m.last, m.raw = t, v
+}
+
+// keepPace follows a series whose step changes. Where what is remembered is of
+// another step it starts anew.
+func (m *Model) keepPace(dt float64) {
+	if m.repace(dt) && m.past.bucket != bucketOf(m.step) {
+		m.begin(m.kind)
+	}
 }
 
 // tell tells counters from gauges.
@@ -104,7 +113,7 @@ func (m *Model) tell(v float64) {
 func (m *Model) begin(k kind) {
 	*m = Model{
 		weigher: weigher{c: m.c, now: m.now, n: stepPoints + 1, step: m.step, gaps: m.gaps},
-		past:    &past{}, kind: k, rises: m.rises, falls: m.falls,
+		past:    &past{}, kind: k, rises: m.rises, falls: m.falls, blind: settled,
 	}
 	m.past.start(m.step)
 }

@@ -5,9 +5,9 @@ package auto
 // (make tune-detection), which is the only one to change them.
 var (
 	// clusterShare is the part of a threshold from which on a value is far out.
-	clusterShare = 0.7
+	clusterShare = 0.8
 	// effect scales the least effects.
-	effect = 1.0
+	effect = 1.15
 	// unknownFactor widens the least effect to the threshold of a tail of which
 	// fewer than tailFew values are known, youngFactor all thresholds at first.
 	unknownFactor, youngFactor = 1.5, 1.5
@@ -51,8 +51,8 @@ type Constant struct {
 // is changed.
 func Constants() []Constant {
 	return []Constant{
-		{"cluster", &clusterShare, []float64{0.6, 0.8}},
-		{"effect", &effect, []float64{0.85, 1.15}},
+		{"cluster", &clusterShare, []float64{0.7, 0.9}},
+		{"effect", &effect, []float64{1, 1.3}},
 		{"unknown", &unknownFactor, []float64{1.2, 1.8}},
 		{"young", &youngFactor, []float64{0.75, 2.5}},
 		{"shape-prior", &shapePrior, []float64{0, 0.1}},

@@ -140,6 +140,9 @@ func (m *weigher) holds(s *scene) float64 {
 	if ep.how >= int8(ofHours) && m.step < 4000 {
 		v = s.stat[ofHalf]
 	}
+	if other := -sign * float64(v) / float64(m.threshold(int(ep.how), 1-side)); other > 1 { // it has changed sides
+		return other
+	}
 	return sign * float64(v) / min(float64(m.threshold(int(ep.how), side)), holdMost)
 }
 
@@ -190,10 +193,11 @@ func (m *weigher) acceptable(s *scene) bool {
 	}
 	age := float64(s.t-ep.since) / 1000
 	full, known := m.c.Accept.Seconds(), m.age()-age
-	after := min(full, max(known, leastAccept)) // what lasts longer than all before it is as usual as that
+	after := full
 	if s.lead == byFollow {
 		after /= followShare
 	}
+	after = min(after, max(known, leastAccept)) // what lasts longer than all before it is as usual as that
 	if ep.accepted > soonerAccepted {
 		after /= min(mostSooner, math.Exp2(float64(ep.accepted)-1))
 	}

@@ -38,6 +38,7 @@ const (
 	// Evidence counts less on the first day, and of few points (see young).
 	firstDay, firstPoints = day, 100
 	learnFrom             = 0.4 * day // for tails
+	misjudgedTimes        = 2         // widths, see align
 )
 
 // evidence is how the newest deviations look over each horizon, and how they
@@ -46,6 +47,8 @@ type evidence struct {
 	z    [3]float32 // newest deviations, in widths
 	off  [3]float64 // likewise in the units of values, of usual times
 	lead uint8      // from whose expectation
+	wide [2]float32 // widths of late, of jumps and of deviations,
+	base [2]float32 // and those that the tails are in terms of
 	mean [stats]float32
 	tail [stats][2]tail // above, below
 	far  [stats][2]half // where each is as rare as the usual budget allows, whatever the rule's is
@@ -245,10 +248,43 @@ func (m *weigher) gather(i, side int, v float32) {
 		return
 	}
 	if *run > 0 {
+		if far := m.ev.far[i][side].float(); float64(v) > clusterShare*far/2 { // not over yet
+			return
+		}
 		m.teach(i, side, float32(run.float()))
 		*run = 0
 	}
 	m.teach(i, side, v)
+}
+
+// align keeps tails in terms of the widths that there are now, of jumps and of
+// deviations. Where these have grown by a multiple, what seemed far out when less was
+// known is not. Where they shrink, because the series is understood better, tails
+// stay as they are.
+func (m *weigher) align(jump, width float64) {
+	for i, w := range [...]float64{jump, width} {
+		wide, base := &m.ev.wide[i], &m.ev.base[i]
+		*wide += float32(max(min(m.step/day, 1), 1/float64(m.n)) * (w - float64(*wide)))
+		w = float64(*wide)
+		if *base == 0 {
+			*base = float32(w)
+		}
+		for misjudged := w > misjudgedTimes*float64(*base); misjudged && w > binRatio*float64(*base); {
+			*base *= binRatio
+			for k := range m.ev.tail {
+				if (k == ofJump) != (i == 0) {
+					continue
+				}
+				for side := range m.ev.tail[k] {
+					m.ev.tail[k][side].shrink()
+					m.ev.far[k][side] = toHalf(m.ev.far[k][side].float() / binRatio)
+				}
+			}
+		}
+		if w < float64(*base) {
+			*base = float32(w)
+		}
+	}
 }
 
 // teach adds a value, bounded, to a tail.

@@ -29,7 +29,7 @@ const (
 	youngMargin      = 1.1  // of analogs while they know little
 	young            = 3 * day
 	correctionMemory = 2 * day
-	correctionClip   = 4 // widths
+	correctionClip   = 2 // widths
 )
 
 // expectations knows how well each has predicted.

@@ -65,6 +65,7 @@ func (j *Judge) Learn(t int64, v float64, e Expectation, anomalous bool) {
 	j.n++
 	if e.known() && (!j.ep.on || begins) {
 		j.widen(s)
+		j.align(s.jumpWidth, s.width)
 	}
 	j.measureStep(s.dt)
 	j.last, j.raw = t, v

@@ -70,6 +70,7 @@ type Model struct {
 	kind    kind
 	rises   int32
 	falls   int32
+	blind   int32      // points to come that are learned and not judged
 	recent  [5]float64 // newest values as received
 	past    *past
 	follows levels
@@ -107,7 +108,13 @@ const (
 )
 
 // Ready tells whether the model can judge.
-func (m *Model) Ready() bool { return m.n >= fewPoints }
+//
+// What has only risen so far may be a counter, of which another kind of judgement
+// is made; and one that has just been taken for one is known by few increases.
+func (m *Model) Ready() bool {
+	rising := m.kind == unsure && m.falls == 0 && m.rises >= fewPoints
+	return m.n >= fewPoints && m.blind == 0 && !rising
+}
 
 // Leads names the expectation that leads at the time of the newest point.
 func (m *Model) Leads() string {
@@ -136,8 +143,8 @@ func (m *Model) Judge(t int64, v float64) Verdict {
 		return out
 	}
 	out.Expected, out.Lower, out.Upper = s.expected, s.expected-s.below, s.expected+s.above
-	if m.same.positive && s.expected >= 0 {
-		out.Lower = max(out.Lower, 0)
+	if m.same.positive {
+		out.Expected, out.Lower, out.Upper = max(out.Expected, 0), max(out.Lower, 0), max(out.Upper, 0)
 	}
 	if m.kind == counter { // in terms of what is received
 		for _, x := range [...]*float64{&out.Expected, &out.Lower, &out.Upper} {
@@ -165,6 +172,7 @@ func (m *Model) Learn(t int64, v float64, anomalous bool) {
 	s := m.look(t, v)
 	if s.skip {
 		m.tell(v)
+		m.keepPace(s.dt)
 		m.raw, m.last = v, t
 		m.Release()
 		return
@@ -180,9 +188,13 @@ func (m *Model) Learn(t int64, v float64, anomalous bool) {
 	m.ev.learn(&m.weigher, s, begins)
 	m.recent[m.n%int64(len(m.recent))] = clip(v, mostValue)
 	m.n++
+	m.blind = max(0, m.blind-1)
 	m.expect.learn(m, s)
 	m.follows.learn(m, s)
 	m.width.learn(m, s, begins)
+	if !m.ep.on {
+		m.align(s.jumpWidth, s.width)
+	}
 	m.remember(s)
 	m.rank.learn(s)
 	m.pass(t, v, s)

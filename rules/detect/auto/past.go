@@ -39,12 +39,16 @@ const (
 
 // start sets the length of a bucket for a step in seconds.
 func (p *past) start(step float64) {
-	bucket := int64(300)
-	if step > 200 {
-		bucket = max(60, int64(min(step, 30*day)+30)/60*60)
-	}
-	p.shape(bucket)
+	p.shape(bucketOf(step))
 	p.clear()
+}
+
+// bucketOf is how long buckets are, in seconds.
+func bucketOf(step float64) int64 {
+	if step > 200 {
+		return max(60, int64(min(step, 30*day)+30)/60*60)
+	}
+	return 300
 }
 
 // clear forgets everything.

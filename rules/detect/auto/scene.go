@@ -131,8 +131,8 @@ func (m *Model) allowHabits(s *scene) {
 	w := sought{s.x, s.expected, tolerance, max(1, float64(m.past.bucket)/m.step)}
 	allowed := m.past.pulse(bucket, w)
 	if !allowed && age > habitAge {
-		days, weeks := m.past.habit(bucket, w, m.expect.timed(s))
-		allowed = days >= habitDays || weeks >= habitWeeks && age > habitWeekAge
+		daily, weeks := m.past.habit(bucket, w, m.expect.timed(s))
+		allowed = daily || weeks >= habitWeeks && age > habitWeekAge
 	}
 	if allowed {
 		s.z = clip(s.z, habitWidths*scale)

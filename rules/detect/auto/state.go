@@ -125,7 +125,7 @@ func (m *Model) UnmarshalBinary(b []byte) error {
 func (m *Model) code(c *coder) {
 	m.weigher.code(c)
 	number(c, 1, &m.kind)
-	number(c, 4, &m.rises, &m.falls)
+	number(c, 4, &m.rises, &m.falls, &m.blind)
 	for i := range m.recent {
 		c.float(&m.recent[i])
 	}
@@ -145,6 +145,8 @@ func (m *weigher) code(c *coder) {
 	c.int(&m.n, &m.last)
 	c.float(&m.raw, &m.step)
 	c.float32s(m.gaps[:])
+	c.float32(&m.pace)
+	number(c, 4, &m.offPace)
 	m.ev.code(c)
 	c.float32(&m.same.share, &m.same.size, &m.same.steps, &m.same.longest)
 	number(c, 4, &m.same.run)
@@ -234,6 +236,8 @@ func (e *evidence) code(c *coder) {
 		c.float(&e.off[i])
 	}
 	number(c, 1, &e.lead)
+	c.float32s(e.wide[:])
+	c.float32s(e.base[:])
 	c.float32s(e.mean[:])
 	for i := range e.run {
 		numbers(c, 2, e.run[i][:])

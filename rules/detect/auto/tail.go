@@ -21,6 +21,7 @@ const (
 	tailBins      = 34
 	tailLow       = 0.16 // statistics from here on are told apart, by
 	binsPerOctave = 3
+	binRatio      = 1.259921 // of a bin's edges
 	tailMemory    = 40000
 	tailFew       = 20 // values; before, nothing is known of a tail
 	// Quantiles at these probabilities: the first, and the last, or the one that
@@ -62,6 +63,14 @@ func (t *tail) add(v float32) {
 			t.n += t.count[i]
 		}
 	}
+}
+
+// shrink divides all values by the width of a bin.
+func (t *tail) shrink() {
+	t.count[0] += t.count[1]
+	copy(t.count[1:], t.count[2:])
+	t.count[tailBins-1] = 0
+	t.at /= binRatio
 }
 
 // due tells whether it is time to measure: often at first.

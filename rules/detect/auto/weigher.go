@@ -1,5 +1,7 @@
 package auto
 
+import "slices"
+
 // weigher makes evidence of deviations from what is expected, whoever expects
 // it: a Model its own expectations, a Judge those that it is given.
 type weigher struct {
@@ -10,9 +12,12 @@ type weigher struct {
 	raw  float64
 	step float64 // mean seconds between points
 	gaps [stepPoints]float32
-	ev   evidence
-	same resting
-	ep   episode
+	// pace is the mean of the newest distances, offPace of them, that are not of step.
+	pace    float32
+	offPace int32
+	ev      evidence
+	same    resting
+	ep      episode
 
 	now *scene // of the value under way; scratch
 }
@@ -41,18 +46,44 @@ func (m *weigher) measureStep(dt float64) bool {
 	return m.n == stepPoints+1
 }
 
-// meanGap is the mean of the distances that are no gaps.
+// meanGap is the mean of the distances that are like most.
 func meanGap(gaps []float32) float64 {
-	least := gaps[0]
-	for _, g := range gaps {
-		least = min(least, g)
-	}
+	sorted := make([]float32, 0, stepPoints)
+	sorted = append(sorted, gaps...)
+	slices.Sort(sorted)
+	usual := sorted[(len(sorted)-1)/2]
 	sum, n := 0.0, 0.0
 	for _, g := range gaps {
-		if g < 1.6*least {
+		if g < steadyPace*usual && usual < steadyPace*g {
 			sum += float64(g)
 			n++
 		}
 	}
 	return sum / max(n, 1)
+}
+
+// steadyPace is the ratio of two distances that are still of the same pace,
+// paceChanges how many on end must be of another one to be the step from then on.
+const (
+	steadyPace  = 1.6
+	paceChanges = 30
+)
+
+// repace takes in the seconds between the newest points, and tells whether they
+// come at another step now.
+func (m *weigher) repace(dt float64) bool {
+	if m.n <= stepPoints || dt < steadyPace*m.step && m.step < steadyPace*dt {
+		m.offPace = 0
+		return false
+	}
+	if m.offPace == 0 || dt >= steadyPace*float64(m.pace) || float64(m.pace) >= steadyPace*dt {
+		m.offPace, m.pace = 0, float32(dt)
+	}
+	m.offPace++
+	m.pace += (float32(dt) - m.pace) / float32(m.offPace)
+	if m.offPace < paceChanges {
+		return false
+	}
+	m.step, m.offPace = float64(m.pace), 0
+	return true
 }

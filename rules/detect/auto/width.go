@@ -24,6 +24,7 @@ const (
 	leastOfLevel = 1e-3
 	least        = 1e-12
 	neighbours   = 0.8
+	firstVisit   = 4 // values that the width of all day counts for, of one at a time of day
 	allMemory    = 5 * day
 )
 
@@ -66,24 +67,24 @@ func (w *widths) learn(m *Model, s *scene, begins bool) {
 	sod := floorMod(s.civil, day)
 	w.all += float32(max(min(m.step/allMemory, 1), 1/n) * (d - float64(w.all)))
 	if known {
-		teach(m, &w.quarter[sod/quarterLength], d, sod, quarterLength)
+		teach(m, &w.quarter[sod/quarterLength], w.all, d, sod, quarterLength)
 	}
 	if m.n > 4 {
 		w.jump += float32(max(min(m.step/allMemory, 1), 1/(n-3)) * (j - float64(w.jump)))
 		if known {
-			teach(m, &w.hour[sod/hourLength], j, sod, hourLength)
+			teach(m, &w.hour[sod/hourLength], w.jump, j, sod, hourLength)
 		}
 	}
 }
 
-// teach takes x into the mean of a time of day, which starts as a plain one: it
-// has been visited on every day so far.
-func teach(m *Model, mean *float32, x float64, sod, length int64) {
+// teach takes x into the mean of a time of day, which starts as that of all day
+// and then as a plain one: it has been visited on every day so far.
+func teach(m *Model, mean *float32, all float32, x float64, sod, length int64) {
 	a := float64(length) / m.step // values in a visit
 	seen := math.Floor(m.age()/day)*a + math.Floor(float64(sod%length)/m.step)
-	rate := max(min(1/(visits*a), 1/visits), 1/(seen+1))
+	rate := max(min(1/(visits*a), 1/visits), 1/(seen+1+firstVisit))
 	if *mean == 0 {
-		rate = 1
+		*mean = all
 	}
 	*mean += float32(rate * (x - float64(*mean)))
 }
