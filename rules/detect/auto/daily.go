@@ -63,7 +63,7 @@ func (in *input) learnDaily(x float64, t int64, age, weight, points, most float6
 		if z := math.Abs(r) / sigma; z > fairDeviation {
 			w *= fairDeviation / z
 		}
-		d.rest = (1 - w) * (d.rest + w*r*r)
+		d.rest = (1 - w) * (d.rest + min(w*r*r, widened(weight)*sigma*sigma))
 		d.used = age > dailyKnown*day && d.rest < dailyLeast*in.spread
 	}
 	far := fairDeviation * in.timelySigma()

@@ -73,10 +73,11 @@ const (
 	// long as the median is not known.
 	usualDistance = math.Ln2
 	// manyMost is how far off an input counts for how many are.
-	manyMost        = 6
-	bodyMiddle      = 0.5
-	bodyFew         = 100 // values; before, unknownDistance counts
-	unknownDistance = 2
+	manyMost   = 6
+	bodyMiddle = 0.5
+	// Before there are bodyFew values, or bodyFewest, unknownDistance counts.
+	bodyFewest, bodyFew = 40, 100
+	unknownDistance     = 2
 	// A quantile of few values may be too small: of bodyWiden values the threshold is
 	// twice as far from the median. bodyCount values must exceed a quantile.
 	bodyWiden, bodyCount = 30, 10
@@ -161,7 +162,7 @@ func (d *distance) holds(how int) float64 {
 }
 
 // teach adds the statistic to its tail, which p is to exceed.
-func (d *distance) teach(k int, p float64) {
+func (d *distance) teach(k int, p float64, old bool) {
 	t := &d.tail[k]
 	v := min(d.stat[k], peakClip*max(t.at, unknownDistance))
 	if finer[k] != 1 {
@@ -171,14 +172,26 @@ func (d *distance) teach(k int, p float64) {
 	if t.due() {
 		t.caution = max(0, t.caution-distanceCaution[k]*float32(distanceBudgets*p*float64(t.since)))
 		t.since = 0
-		d.measure(k, p)
+		d.measure(k, p, old)
 	}
 }
 
-// measure finds what is exceeded with probability p.
-func (d *distance) measure(k int, p float64) {
+// known tells whether there are values enough for the body of a statistic's past.
+// After the first day fewer will do of single points, which depend on each other
+// less than means do: with long steps they are all that there is for days.
+func (d *distance) known(k int, old bool) bool {
+	few := uint16(bodyFew)
+	if old && distanceHorizon[k] == 0 {
+		few = bodyFewest
+	}
+	return d.tail[k].n >= few
+}
+
+// measure finds what is exceeded with probability p, in a model that is older than
+// a day or not.
+func (d *distance) measure(k int, p float64, old bool) {
 	t := &d.tail[k]
-	if t.n < bodyFew {
+	if !d.known(k, old) {
 		t.at = unknownDistance
 		return
 	}
@@ -198,7 +211,7 @@ func (d *distance) quantile(k int, p float64) float64 {
 
 // usually is the logarithm of the usual distance, of those with a horizon.
 func (d *distance) usually(k int) float64 {
-	if d.tail[k].n < bodyFew {
+	if !d.known(k, true) {
 		return usualDistance
 	}
 	v := d.quantile(k, bodyMiddle)

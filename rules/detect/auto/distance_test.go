@@ -69,7 +69,7 @@ func TestDistanceThreshold(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 3))
 		for range 30_000 {
 			d.stat[k] = float32(1.2 * math.Pow(1+0.1*straight[k]*r.NormFloat64(), 1/straight[k]))
-			d.teach(k, 1e-5)
+			d.teach(k, 1e-5, false)
 		}
 		want := 1.2 * math.Pow(1+0.1*straight[k]*4.265, 1/straight[k])
 		if got := float64(d.threshold(k)); math.Abs(got/want-1) > 0.1 {
@@ -161,4 +161,22 @@ func FuzzUnmarshalSeveral(f *testing.F) {
 			m.Learn(at, v, out.Evidence > 1)
 		}
 	})
+}
+
+// However large a value is, it widens what is usual by a bounded part, early on too.
+func TestOneValueWidensLittle(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, points := range []float64{40, 300, 5000} {
+		for _, size := range []float64{10, 100, 1e9, 1e90} {
+			var in input
+			for n := range int(points) {
+				in.learn(r.NormFloat64(), 1/float64(n+1), float64(n+1))
+			}
+			before := in.spread
+			in.learn(size, 1/points, points)
+			if most := 1 + 1.1*max(mostWidened, fairDeviation*fairDeviation/points); in.spread > most*before {
+				t.Errorf("%g after %g points: a variance of %.2f, %.2f before", size, points, in.spread, before)
+			}
+		}
+	}
 }

@@ -44,8 +44,9 @@ const (
 	// fairDeviation is that beyond which a value weighs the less the farther
 	// out it is.
 	fairDeviation = 4
-	// mostLearned bounds what is learned, likewise.
-	mostLearned = 100
+	// mostLearned bounds what is learned, likewise, and mostWidened the part of
+	// itself by which one value widens a variance.
+	mostLearned, mostWidened = 100, 0.5
 	// restOfRange is the part of an input's range that counts as spread: an input
 	// that rests most of the time may move a little. Alone it has to move by more.
 	restOfRange, aloneOfRange = 1e-3, 0.1
@@ -131,17 +132,26 @@ func (in *input) learn(x, weight, points float64) {
 		in.seen, in.mean, in.low, in.high = true, x, x, x
 		return
 	}
-	d := x - in.mean
+	d, most := x-in.mean, math.Inf(1)
 	if points > severalLeast {
 		sigma := in.sigma(restOfRange)
-		d = clip(d, mostLearned*max(sigma, leastOfLevel*math.Abs(in.mean)+least))
+		far := max(sigma, leastOfLevel*math.Abs(in.mean)+least)
+		most = widened(weight) * far * far
+		d = clip(d, mostLearned*far)
 		if z := math.Abs(d) / sigma; z > fairDeviation {
 			weight *= fairDeviation / z
 		}
 	}
 	in.low, in.high = min(in.low, in.mean+d), max(in.high, in.mean+d)
 	in.mean += weight * d
-	in.spread = (1 - weight) * (in.spread + weight*d*d)
+	in.spread = (1 - weight) * (in.spread + min(weight*d*d, most))
+}
+
+// widened is the part of itself by which a variance may grow by one value of that
+// weight: what one of fairDeviation adds, and mostWidened where that is more. Early
+// on a value weighs so much that a glitch would hide what comes after it.
+func widened(weight float64) float64 {
+	return max(weight*fairDeviation*fairDeviation, mostWidened)
 }
 
 // settle forgets what was under way.

@@ -59,11 +59,13 @@ const (
 	// two more for each input.
 	severalLeast = 30
 	// severalYoung is by how much more a deviation must be at first, less and less
-	// on the first day, while spreads and correlations are hardly known.
-	severalYoung = 3
-	// distanceShare is the part of the budget that each distance gets: they mostly
+	// on the first day, while spreads and correlations are hardly known: as much as
+	// one series must. Statistics are bounded, and with more than that an incident
+	// of one input could hardly be evidence.
+	severalYoung = 1.5
+	// distanceShare is the part of the budget that each distance gets: they often
 	// cross their thresholds together. inputShare is divided among the inputs.
-	distanceShare, inputShare = 0.8, 0.5
+	distanceShare, inputShare = 0.6, 0.5
 	// rankDistance is the distance at which the rank is half of mostRank. It is that
 	// over five minutes, and rankMany times how many inputs are off.
 	rankDistance, rankMany = 8, 0.5
@@ -178,8 +180,8 @@ func (m *Several) weigh(s *severalScene) {
 		}
 	}
 	s.evidence = float64(best)
-	if age := m.age(); age < firstDay {
-		s.evidence /= 1 + severalYoung*(1-age/firstDay)
+	if known := m.known(); known < 1 {
+		s.evidence /= 1 + severalYoung*(1-known)
 	}
 	switch {
 	case m.ep.on:
@@ -187,6 +189,12 @@ func (m *Several) weigh(s *severalScene) {
 	case s.evidence > 1:
 		s.hold = s.evidence
 	}
+}
+
+// known is how much of the time has passed in which a deviation must be larger: the
+// first day, or until there are tails, where steps are so long that it takes longer.
+func (m *Several) known() float64 {
+	return m.age() / max(firstDay, learnFrom+bodyFewest*m.step)
 }
 
 // Learn takes the values at t in. anomalous tells whether they are.
@@ -257,7 +265,7 @@ func (m *Several) learnTails(s *severalScene, begins bool) {
 	m.far.told -= m.far.told * float32(min(m.step*m.c.Alerts/day, 1))
 	for k := range distanceStats {
 		if due(m.every(distanceHorizon[k]), k) {
-			m.far.teach(k, m.distanceRate(k))
+			m.far.teach(k, m.distanceRate(k), m.age() > firstDay)
 		}
 	}
 	for i := range m.inputs {
