@@ -209,7 +209,7 @@ func (e *episode) smooth(deviation float64) float64 {
 func (e *episode) grows(deviation, hold float64) bool {
 	m := e.smooth(deviation)
 	below := deviation < 0
-	onset := hold > 1 && (m > onsetGrowth*e.greatest || below != e.below)
+	onset := hold > 1 && (m > onsetGrowth*e.greatest || below != e.below && m > e.greatest/2) // noise changes sides, too
 	e.greatest = max(e.greatest, m)
 	if !onset || e.values-e.told < onsetRest {
 		return false

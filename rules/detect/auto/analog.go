@@ -144,38 +144,48 @@ func (p *past) habit(b int64, w sought, timed bool) (daily bool, weeks int) {
 }
 
 // pulses are the hours after which jobs come again within a day, pulseTimes how
-// many times one must have come before, and pulseLeft the part of it that may be
-// left in between.
+// many times one must have come before, pulseShare the part of the time that it may
+// take, and pulseLeft the part of it that may be left in between.
 var pulses = [...]int64{1, 2, 3, 4, 6, 8, 12}
 
 const (
 	pulseTimes = 3
+	pulseShare = 0.45
 	pulseLeft  = 0.25
 )
 
 // pulse tells whether w has come at a constant pace up to bucket b, and was gone for
-// most of the time in between: what stays, or goes to and fro, is no job.
+// most of the time since it came last: what stays, or goes to and fro, is no job.
 func (p *past) pulse(b int64, w sought) bool {
-	of, height := p.under(b), w.x-w.expected
-	gone := func(v float64) bool { return (w.x-v)/height >= 1-pulseLeft }
+	of := p.under(b)
 	for _, hours := range pulses {
 		every, times := hours*hourLength/p.bucket, int64(0)
 		if every*p.bucket != hours*hourLength || every < 2*nearby {
 			continue
 		}
-		for k := int64(1); k <= pulseTimes && w.in(p.reach(b-k*every, of)); k++ {
-			rested := true
-			for fifths := int64(2); fifths <= 4; fifths++ {
-				v, ok := p.at(b-k*every+every*fifths/5, of)
-				rested = rested && ok && gone(v)
-			}
-			if rested {
-				times++
-			}
+		for at := b - every; times < pulseTimes && w.in(p.reach(at, of)) && p.gone(at+every*5/12, of, w) && p.gone(at+every*7/12, of, w); at -= every {
+			times++
 		}
-		if times == pulseTimes {
+		if times == pulseTimes && p.rested(b, every, of, w) {
 			return true
 		}
 	}
 	return false
+}
+
+// gone tells whether most of w was not there in bucket b.
+func (p *past) gone(b, of int64, w sought) bool {
+	v, ok := p.at(b, of)
+	return ok && (w.x-v)/(w.x-w.expected) >= 1-pulseLeft
+}
+
+// rested tells whether w was gone in most of the n buckets before b.
+func (p *past) rested(b, n, of int64, w sought) bool {
+	there := 0.0
+	for k := int64(1); k <= n; k++ {
+		if !p.gone(b-k, of, w) {
+			there++
+		}
+	}
+	return there <= pulseShare*float64(n)
 }

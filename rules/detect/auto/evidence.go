@@ -266,23 +266,28 @@ func (m *weigher) align(jump, width float64) {
 		wide, base := &m.ev.wide[i], &m.ev.base[i]
 		*wide += float32(max(min(m.step/day, 1), 1/float64(m.n)) * (w - float64(*wide)))
 		w = float64(*wide)
-		if *base == 0 {
+		switch {
+		case *base == 0 || w < float64(*base):
 			*base = float32(w)
+		case w > misjudgedTimes*float64(*base):
+			bins := min(int(math.Log2(w/float64(*base))*binsPerOctave), tailBins)
+			m.shrink(i == 0, bins)
+			*base *= float32(math.Exp2(float64(bins) / binsPerOctave))
 		}
-		for misjudged := w > misjudgedTimes*float64(*base); misjudged && w > binRatio*float64(*base); {
-			*base *= binRatio
-			for k := range m.ev.tail {
-				if (k == ofJump) != (i == 0) {
-					continue
-				}
-				for side := range m.ev.tail[k] {
-					m.ev.tail[k][side].shrink()
-					m.ev.far[k][side] = toHalf(m.ev.far[k][side].float() / binRatio)
-				}
+	}
+}
+
+// shrink divides what the tails of jumps, or of deviations, know by so many bins.
+func (m *weigher) shrink(jumps bool, bins int) {
+	for k := range m.ev.tail {
+		if jumps != (k == ofJump) {
+			continue
+		}
+		for side := range m.ev.tail[k] {
+			for range bins {
+				m.ev.tail[k][side].shrink()
+				m.ev.far[k][side] = toHalf(m.ev.far[k][side].float() / binRatio)
 			}
-		}
-		if w < float64(*base) {
-			*base = float32(w)
 		}
 	}
 }

@@ -65,7 +65,7 @@ const (
 	severalYoung = 1.5
 	// distanceShare is the part of the budget that each distance gets: they often
 	// cross their thresholds together. inputShare is divided among the inputs.
-	distanceShare, inputShare = 0.6, 0.5
+	distanceShare, inputShare = 0.8, 0.5
 	// rankDistance is the distance at which the rank is half of mostRank. It is that
 	// over five minutes, and rankMany times how many inputs are off.
 	rankDistance, rankMany = 8, 0.5

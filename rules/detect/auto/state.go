@@ -320,6 +320,11 @@ func (m *weigher) sound() bool {
 			}
 		}
 	}
+	for i := range m.ev.base {
+		if !(m.ev.base[i] >= 0 && m.ev.wide[i] >= 0) {
+			return false
+		}
+	}
 	howKnown := ep.how >= 0 && ep.how < stats || ep.how == ofRest
 	return m.n >= 0 && m.n < 1<<53 && m.step >= leastGap/2 && m.step < 1e12 && m.same.share >= 0 && m.same.size >= 0 && howKnown && ep.lead < expected
 }
