@@ -250,7 +250,8 @@ func TestOnset(t *testing.T) {
 	f("the deviation grows by half", long(2, 2, 6, 6, 6, 7), told(2, 0, 6, 0, 0, 0)...)
 	f("it grows while it begins", []float64{2, 2, 6, 6, 6, 7}, 2, 0, 0, 0, 0, 0)
 	f("it grows slowly", []float64{2, 2.2, 2.4, 2.6, 2.8, 3, 3.2, 3.4, 3.6}, 2, 0, 0, 0, 0, 0, 0, 0, 0)
-	f("it changes side", long(2, -0.8, -2, -2), told(2, 0, 2, 0)...)
+	f("it changes side", long(2, -0.8, -2, -2), told(2, 0, 0, 2)...)
+	f("its noise changes side", long(2, -0.8, 2, -0.8, 2), told(2, 0, 0, 0, 0)...)
 	f("back and again", []float64{2, 0, 0, 0, 0, 2}, 2, 0, 0, 0, 0, 2)
 }
 

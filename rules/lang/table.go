@@ -253,7 +253,7 @@ var Models = []ModelSpec{
 		},
 	},
 	{
-		Name: "auto", For: "everything else", Method: "a look at the series while it warms up, then one of the above; the series' own past calibrates the score",
+		Name: "auto", For: "everything else", Method: "six expectations that compete, from the newest values to the same time in other weeks; deviations over minutes, hours and a day against their own past",
 		Params: []ParamSpec{
 			alerts(),
 			{Name: "tz", Type: Timezone, Default: "UTC", Help: "time zone in which days and weeks begin"},
