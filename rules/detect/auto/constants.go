@@ -7,7 +7,7 @@ var (
 	// clusterShare is the part of a threshold from which on a value is far out.
 	clusterShare = 0.8
 	// effect scales the least effects.
-	effect = 1.15
+	effect = 1.07
 	// unknownFactor widens the least effect to the threshold of a tail of which
 	// fewer than tailFew values are known, youngFactor all thresholds at first.
 	unknownFactor, youngFactor = 1.5, 1.5
@@ -52,7 +52,7 @@ type Constant struct {
 func Constants() []Constant {
 	return []Constant{
 		{"cluster", &clusterShare, []float64{0.7, 0.9}},
-		{"effect", &effect, []float64{1, 1.3}},
+		{"effect", &effect, []float64{0.95, 1.2}},
 		{"unknown", &unknownFactor, []float64{1.2, 1.8}},
 		{"young", &youngFactor, []float64{0.75, 2.5}},
 		{"shape-prior", &shapePrior, []float64{0, 0.1}},

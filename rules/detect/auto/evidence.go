@@ -264,6 +264,7 @@ func (m *weigher) gather(i, side int, v float32) {
 func (m *weigher) align(jump, width float64) {
 	for i, w := range [...]float64{jump, width} {
 		wide, base := &m.ev.wide[i], &m.ev.base[i]
+		w = min(w, math.MaxFloat32/4)
 		*wide += float32(max(min(m.step/day, 1), 1/float64(m.n)) * (w - float64(*wide)))
 		w = float64(*wide)
 		switch {

@@ -37,11 +37,11 @@ type expectations struct {
 	err     [blocks][expected]float32
 	lead    [blocks]uint8
 	correct [analogs]float32 // what the newest days differ from the analogs by
+	oldErr  float32          // of what byFollow said a day ago
 	lag     [2][byLevel]float64
 	lagAt   int64      // milliseconds
 	old     [2]float32 // what byFollow said a day ago, and since
 	oldAt   int64
-	oldErr  float32 // of that
 }
 
 // cached is what the past says of one bucket and its neighbours.

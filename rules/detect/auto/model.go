@@ -68,9 +68,9 @@ type Model struct {
 	weigher
 
 	kind    kind
-	rises   int32
-	falls   int32
-	blind   int32      // points to come that are learned and not judged
+	blind   uint8 // points to come that are learned and not judged
+	rises   uint16
+	falls   uint16
 	recent  [5]float64 // newest values as received
 	past    *past
 	follows levels
@@ -188,7 +188,7 @@ func (m *Model) Learn(t int64, v float64, anomalous bool) {
 	m.ev.learn(&m.weigher, s, begins)
 	m.recent[m.n%int64(len(m.recent))] = clip(v, mostValue)
 	m.n++
-	m.blind = max(0, m.blind-1)
+	m.blind -= min(m.blind, 1)
 	m.expect.learn(m, s)
 	m.follows.learn(m, s)
 	m.width.learn(m, s, begins)

@@ -125,7 +125,8 @@ func (m *Model) UnmarshalBinary(b []byte) error {
 func (m *Model) code(c *coder) {
 	m.weigher.code(c)
 	number(c, 1, &m.kind)
-	number(c, 4, &m.rises, &m.falls, &m.blind)
+	number(c, 2, &m.rises, &m.falls)
+	number(c, 1, &m.blind)
 	for i := range m.recent {
 		c.float(&m.recent[i])
 	}
@@ -145,8 +146,8 @@ func (m *weigher) code(c *coder) {
 	c.int(&m.n, &m.last)
 	c.float(&m.raw, &m.step)
 	c.float32s(m.gaps[:])
-	c.float32(&m.pace)
-	number(c, 4, &m.offPace)
+	number(c, 2, &m.pace)
+	number(c, 1, &m.off)
 	m.ev.code(c)
 	c.float32(&m.same.share, &m.same.size, &m.same.steps, &m.same.longest)
 	number(c, 4, &m.same.run)

@@ -12,12 +12,11 @@ type weigher struct {
 	raw  float64
 	step float64 // mean seconds between points
 	gaps [stepPoints]float32
-	// pace is the mean of the newest distances, offPace of them, that are not of step.
-	pace    float32
-	offPace int32
-	ev      evidence
-	same    resting
-	ep      episode
+	pace half // mean of the newest distances, off of them, in steps, that are not of the step
+	off  uint8
+	ev   evidence
+	same resting
+	ep   episode
 
 	now *scene // of the value under way; scratch
 }
@@ -73,17 +72,18 @@ const (
 // come at another step now.
 func (m *weigher) repace(dt float64) bool {
 	if m.n <= stepPoints || dt < steadyPace*m.step && m.step < steadyPace*dt {
-		m.offPace = 0
+		m.off = 0
 		return false
 	}
-	if m.offPace == 0 || dt >= steadyPace*float64(m.pace) || float64(m.pace) >= steadyPace*dt {
-		m.offPace, m.pace = 0, float32(dt)
+	pace := m.pace.float()
+	if dt /= m.step; m.off == 0 || dt >= steadyPace*pace || pace >= steadyPace*dt {
+		m.off, pace = 0, dt
 	}
-	m.offPace++
-	m.pace += (float32(dt) - m.pace) / float32(m.offPace)
-	if m.offPace < paceChanges {
+	m.off++
+	pace += (dt - pace) / float64(m.off)
+	if m.pace = toHalf(pace); m.off < paceChanges {
 		return false
 	}
-	m.step, m.offPace = float64(m.pace), 0
+	m.step, m.off = pace*m.step, 0
 	return true
 }

@@ -24,7 +24,7 @@ const (
 	leastOfLevel = 1e-3
 	least        = 1e-12
 	neighbours   = 0.8
-	firstVisit   = 4 // values that the width of all day counts for, of one at a time of day
+	firstVisit   = 4 // values that the width of all day counts for at a time of day
 	allMemory    = 5 * day
 )
 
