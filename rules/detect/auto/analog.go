@@ -106,13 +106,7 @@ func (p *past) habit(b int64, w sought, timed bool) (daily bool, weeks int) {
 	if timed {
 		older = p.olderReach
 	}
-	seen := func(low, high float64) int {
-		if w.in(low, high) {
-			return 1
-		}
-		return 0
-	}
-	weekBefore := func(at int64) bool {
+	week := func(at int64) bool { // whether it was seen in another week
 		if p.inRing(at, of) {
 			return w.in(p.reach(at, of))
 		}
@@ -125,19 +119,18 @@ func (p *past) habit(b int64, w sought, timed bool) (daily bool, weeks int) {
 		switch {
 		case low > high: // nothing is known of it
 		case p.weekend(at) == p.weekend(b):
-			alike++
-			seenAlike += seen(low, high)
-		case w.in(low, high) && !weekBefore(at-p.back(7)):
+			if alike++; w.in(low, high) {
+				seenAlike++
+			}
+		case w.in(low, high) && !week(at-p.back(7)):
 			seenNew++
 		}
 	}
 	daily = alike >= 2 && seenAlike >= min(habitDays, alike) || seenAlike+seenNew >= habitDays
 	for k := int64(1); k <= ringWeeks; k++ {
 		at := b - p.back(7*k)
-		if p.inRing(at, of) {
-			weeks += seen(p.reach(at, of))
-		} else if k <= fineWeeks {
-			weeks += seen(older(at, of))
+		if (k <= fineWeeks || p.inRing(at, of)) && week(at) {
+			weeks++
 		}
 	}
 	return daily, weeks

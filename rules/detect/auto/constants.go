@@ -1,8 +1,8 @@
 package auto
 
-// Constants that no derivation gives, and on which figures depend the most. They
-// were chosen by a protocol that measures each choice on what it was not made on
-// (make tune-detection), which is the only one to change them.
+// Constants that no derivation gives, and on which figures depend the most. The
+// protocol of make tune-detection tries others, and measures each choice on what it
+// was not made on.
 var (
 	// clusterShare is the part of a threshold from which on a value is far out.
 	clusterShare = 0.8

@@ -94,7 +94,7 @@ func (in *input) look(m *Several, x, dt float64, gap bool) {
 	}
 	w := float32(in.width(x))
 	z[m.n%3] = w
-	in.stat[ofInputThree] = max(min(z[0], z[1]), min(max(z[0], z[1]), z[2]))
+	in.stat[ofInputThree] = middle(z)
 	rate := float32(dt / (max(inputHorizon[ofInputHalf], leastSteps*m.step) + dt))
 	in.stat[ofInputHalf] = half + rate*(max(-statClip, min(statClip, w))-half)
 }

@@ -150,13 +150,9 @@ func (j *Judge) UnmarshalBinary(b []byte) error {
 	c := coder{b: b, reading: true}
 	*j = Judge{weigher: weigher{c: j.c}}
 	j.code(&c)
-	if c.err == nil && len(c.b) > 0 {
-		c.fail("bytes are left over")
-	}
-	if c.err == nil && !(j.sound() && j.size >= 0 && j.jump >= 0 && j.told >= 0 && j.told <= j.n) {
-		c.fail("numbers that do not fit each other")
-	}
-	return c.err
+	return c.end(func() bool {
+		return j.sound() && j.size >= 0 && j.jump >= 0 && j.told >= 0 && j.told <= j.n
+	})
 }
 
 func (j *Judge) code(c *coder) {

@@ -15,13 +15,7 @@ func (m *Several) UnmarshalBinary(b []byte) error {
 	c := coder{b: b, reading: true}
 	*m = *NewSeveral(m.c, len(m.inputs))
 	m.code(&c)
-	if c.err == nil && len(c.b) > 0 {
-		c.fail("bytes are left over")
-	}
-	if c.err == nil && !m.soundSeveral() {
-		c.fail("numbers that do not fit each other")
-	}
-	return c.err
+	return c.end(m.soundSeveral)
 }
 
 func (m *Several) code(c *coder) {
@@ -51,14 +45,17 @@ func (t *tail) code(c *coder) {
 	c.float32(&t.at, &t.caution)
 }
 
-// sound tells whether a tail that was read can be one.
-func (t *tail) sound() bool {
+// whole tells whether a tail that was read can be one, but for its caution.
+func (t *tail) whole() bool {
 	sum := 0
 	for _, c := range t.count {
 		sum += int(c)
 	}
-	return sum == int(t.n) && t.n < tailMemory && t.at >= 0 && t.caution >= 0
+	return sum == int(t.n) && t.n < tailMemory && t.at >= 0
 }
+
+// sound tells whether that of several inputs can be: alerts only raise it.
+func (t *tail) sound() bool { return t.whole() && t.caution >= 0 }
 
 func (in *input) code(c *coder) {
 	c.float(&in.mean, &in.spread, &in.low, &in.high, &in.square)

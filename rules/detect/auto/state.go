@@ -113,10 +113,15 @@ func (m *Model) UnmarshalBinary(b []byte) error {
 	c := coder{b: b, reading: true}
 	*m = Model{weigher: weigher{c: m.c}, past: &past{}}
 	m.code(&c)
+	return c.end(m.sound)
+}
+
+// end ends the reading of a state, of which sound tells whether it can be one.
+func (c *coder) end(sound func() bool) error {
 	if c.err == nil && len(c.b) > 0 {
 		c.fail("bytes are left over")
 	}
-	if c.err == nil && !m.sound() {
+	if c.err == nil && !sound() {
 		c.fail("numbers that do not fit each other")
 	}
 	return c.err
@@ -246,10 +251,7 @@ func (e *evidence) code(c *coder) {
 	}
 	for i := range e.tail {
 		for k := range e.tail[i] {
-			t := &e.tail[i][k]
-			numbers(c, 2, t.count[:])
-			number(c, 2, &t.n, &t.since)
-			c.float32(&t.at, &t.caution)
+			e.tail[i][k].code(c)
 		}
 	}
 }
@@ -311,12 +313,8 @@ func (m *weigher) sound() bool {
 	}
 	for i := range m.ev.tail {
 		for k := range m.ev.tail[i] {
-			sum := 0
 			t := &m.ev.tail[i][k]
-			for _, c := range t.count {
-				sum += int(c)
-			}
-			if sum != int(t.n) || t.n >= tailMemory || !(t.at >= 0) || !(t.caution > -1) || max(m.ev.run[i][k], m.ev.far[i][k]) >= nothing {
+			if !t.whole() || !(t.caution > -1) || max(m.ev.run[i][k], m.ev.far[i][k]) >= nothing {
 				return false
 			}
 		}
