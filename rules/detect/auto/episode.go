@@ -313,7 +313,7 @@ func (m *Model) forget() {
 func (m *Model) accept(s *scene) {
 	ep := &m.ep
 	m.learnPeaks()
-	if m.age() > usualAge {
+	if m.age() > usualAge || s.lead == byFollow {
 		ep.accepted++
 		usual(&ep.jump, ep.first)
 		usual(&ep.shift, ep.peak[ofThree])
@@ -340,8 +340,10 @@ func usual(mean *float32, size float32) {
 	case size == 0:
 	case *mean == 0:
 		*mean = size
+	case size > *mean:
+		*mean = min(size, 3**mean)
 	default:
-		*mean += (min(size, 3**mean) - *mean) / 3
+		*mean += (size - *mean) / 8
 	}
 }
 
