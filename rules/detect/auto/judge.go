@@ -103,7 +103,7 @@ func (j *Judge) look(t int64, v float64, e Expectation) *scene {
 	s.jumpWidth = max(sigma*j.jump, floor)
 	s.jump = s.off - middle(j.ev.off)
 	s.z = clip(s.off/s.width, mostWidths)
-	s.zJump = clip(s.jump/s.jumpWidth, mostWidths)
+	s.zJump = clip(away(s.jump, s.off, 3*s.width)/s.jumpWidth, mostWidths)
 	j.weigh(s)
 	return s
 }

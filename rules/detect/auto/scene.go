@@ -98,7 +98,7 @@ func (m *Model) look(t int64, raw float64) *scene {
 	}
 	s.jump = s.off - middle(m.ev.off) - s.led
 	s.z = clip(s.off/s.width, mostWidths)
-	s.zJump = clip(s.jump/s.jumpWidth, mostWidths)
+	s.zJump = clip(away(s.jump, s.off, 3*s.width)/s.jumpWidth, mostWidths)
 	m.allowHabits(s)
 	m.weigh(s)
 	s.rank = m.rank.of(s)
@@ -138,6 +138,15 @@ func (m *Model) allowHabits(s *scene) {
 		s.z = clip(s.z, habitWidths*scale)
 		s.zJump = clip(s.zJump, habitWidths*scale)
 	}
+}
+
+// away is the part of a jump that leads away from what is expected: to come back
+// from far out is no surprise.
+func away(jump, off, near float64) float64 {
+	if jump > 0 {
+		return max(0, min(jump, off+near))
+	}
+	return min(0, max(jump, off-near))
 }
 
 // middle is the median of three.
