@@ -252,7 +252,7 @@ func (l *levels) learn(m *Model, s *scene) {
 			continue
 		}
 		d := l.mean[byFollow] - l.mean[i]
-		if m.age() > day {
+		if m.n > settled {
 			d = clip(d, levelClip*s.width)
 		}
 		l.mean[i] += min(1, max(m.step/memory, 1/float64(m.n))) * d
