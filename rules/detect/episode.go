@@ -71,16 +71,22 @@ type weights struct {
 //	  '-----------------------------'
 //	   the newest values are calm, the level has
 //	   been accepted, or the time is excluded
+//
+// What only the direction leaves out of account begins and ends the state in
+// silence: an outage under `direction: above` must not become what is expected, or
+// its end would be reported.
 type episode struct {
 	damping
 	on    bool
+	loud  bool // on, and the rule's fields count it
 	spent bool // the evidence was above 1 at the evaluation before
+	drawn bool // likewise the evidence that the rule's fields count
 
-	began          int64 // milliseconds; valid when on
-	calm, calmFrom int64 // evaluations below lowerBorder on end, and time of the first
-	mean           float64
-	slot           int64 // part of the time to accept that is under way
-	due            bool  // one has ended, and the level has not been looked at since
+	began int64   // milliseconds; valid when on
+	calm  calming // whether the values are back,
+	quiet calming // or at least not where the rule's fields count them
+	slot  int64   // part of the time to accept that is under way
+	due   bool    // one has ended, and the level has not been looked at since
 	// unsure is until when models may be wrong about what is usual, in
 	// milliseconds: after a level was accepted they were told of, but not how
 	// wide it is, and after a gap. What begins before is learned at a small
@@ -108,7 +114,7 @@ func (e *episode) settle(t int64, c *ScorerConfig, v Verdict, deviation float64,
 		if newer {
 			e.pass(t)
 			e.end(levels)
-			e.spent, e.recent = false, 0
+			e.spent, e.drawn, e.recent = false, false, 0
 		}
 		return weights{none: true}, excuse(v), false
 	case e.adopted: // the point before was another one's, so a change since then says nothing
@@ -125,28 +131,40 @@ func (e *episode) settle(t int64, c *ScorerConfig, v Verdict, deviation float64,
 	if math.IsNaN(deviation) {
 		deviation = v.Score
 	}
+	counted, hold := v.Score, v.Hold
+	if v.muted {
+		counted, hold = 0, 0
+	}
 	deviation = min(max(deviation, -beyondUse), beyondUse)
 	if gap := t - e.last; e.rhythm > 0 && float64(gap) > longestGap*e.rhythm {
 		e.unsure = max(e.unsure, t+min(gap, c.part()))
 	}
 	dt, evidence, onset := e.pass(t), v.Score, false
 	switch {
-	case e.on && e.over(t, dt, v.Hold):
+	case e.on && e.over(&e.calm, t, dt, v.Hold):
 		e.end(levels)
-	case e.on && math.IsNaN(deviation): // the model is learning again
-	case e.on:
-		onset = e.grows(deviation, v.Hold)
-	case evidence > 1 && (!e.spent || v.Hold > 1):
-		e.start(t, deviation)
-		onset = true
+	case !e.on && evidence > 1 && (!e.spent || v.Hold > 1):
+		e.start(t)
+	}
+	switch {
+	case !e.loud:
+		if e.on && counted > 1 && (!e.drawn || hold > 1) {
+			e.speak(deviation)
+			onset = true
+		}
+	case e.over(&e.quiet, t, dt, hold):
+		e.loud = false
+	case math.IsNaN(deviation): // the model is learning again
+	default:
+		onset = e.grows(deviation, hold)
 	}
 	if e.on {
 		e.learns = e.learns || t-e.began > e.began-e.first
 		accepted = e.accepts(t, dt, c, !outside && v.Hold >= lowerBorder, levels)
 	}
-	e.spent = evidence > 1
+	e.spent, e.drawn = evidence > 1, counted > 1
 	v = e.show(v)
-	v.Onset = e.onset(v.Score, evidence, onset && e.on)
+	v.Onset = e.onset(v.Score, counted, onset && e.loud)
 	w.shape, w.anomalous = e.damp(dt, e.on), e.on
 	switch {
 	case !e.on:
@@ -158,10 +176,15 @@ func (e *episode) settle(t int64, c *ScorerConfig, v Verdict, deviation float64,
 }
 
 // start begins the state.
-func (e *episode) start(t int64, deviation float64) {
+func (e *episode) start(t int64) {
 	e.on, e.began, e.slot, e.due = true, t, 0, false
-	e.calm, e.mean = 0, 1
+	e.calm = calming{mean: 1}
 	e.learns = t < e.unsure
+}
+
+// speak begins to tell of it.
+func (e *episode) speak(deviation float64) {
+	e.loud, e.quiet = true, calming{mean: 1}
 	e.newest, e.values, e.greatest = [onsetValues]float64{}, 0, 0
 	e.told = 0
 	e.below = deviation < 0
@@ -170,28 +193,35 @@ func (e *episode) start(t int64, deviation float64) {
 
 // end ends the state.
 func (e *episode) end(levels []*leveled) {
-	e.on = false
+	e.on, e.loud = false, false
 	for _, l := range levels {
 		l.held = held{}
 	}
 }
 
+// calming is how the newest values come back.
+type calming struct {
+	times int64 // evaluations below lowerBorder on end,
+	from  int64 // and time of the first, in milliseconds
+	mean  float64
+}
+
 // over takes in how far the newest values are outside, and tells whether they
 // are back. A model that cannot tell has nothing to keep the state for.
-func (e *episode) over(t int64, dt, hold float64) bool {
+func (e *episode) over(c *calming, t int64, dt, hold float64) bool {
 	if math.IsNaN(hold) {
 		hold = 0
 	}
-	e.mean += (min(hold, 1) - e.mean) * -math.Expm1(-dt/max(meanTime, meanEvaluations*e.rhythm))
+	c.mean += (min(hold, 1) - c.mean) * -math.Expm1(-dt/max(meanTime, meanEvaluations*e.rhythm))
 	if hold >= lowerBorder {
-		e.calm = 0
+		c.times = 0
 		return false
 	}
-	if e.calm == 0 {
-		e.calmFrom = t
+	if c.times == 0 {
+		c.from = t
 	}
-	e.calm++
-	return e.calm >= calmEvaluations && (t-e.calmFrom >= calmTime || e.mean < lowerBorder)
+	c.times++
+	return c.times >= calmEvaluations && (t-c.from >= calmTime || c.mean < lowerBorder)
 }
 
 // smooth is the mean of the newest deviations, with this one.
@@ -222,11 +252,13 @@ func (e *episode) grows(deviation, hold float64) bool {
 func (e *episode) show(v Verdict) Verdict {
 	switch {
 	case math.IsNaN(v.Score):
-	case v.Rank > 0 && e.on:
+	case v.Rank > 0 && e.loud:
 		v.Score = min(1+leastRank+v.Rank, maxScore)
+	case v.muted && !e.loud:
+		v.Score, v.Hold, v.Rank = 0, 0, 0
 	case v.Rank > 0:
 		v.Score = min(v.Rank, usualScore)
-	case e.on:
+	case e.loud:
 		v.Score = max(v.Score, anomalousScore)
 	default:
 		v.Score = min(v.Score, usualScore)
@@ -244,7 +276,7 @@ func (e *episode) onset(score, evidence float64, now bool) (onset float64) {
 	switch {
 	case now:
 		onset = max(evidence, anomalousScore)
-	case !e.on && evidence > e.recent:
+	case !e.loud && evidence > e.recent:
 		onset = min(evidence, usualScore)
 	}
 	e.recent = max(e.recent, evidence)
@@ -305,29 +337,29 @@ func (e *episode) learned() int64 {
 
 func (e *episode) write(w *writer) {
 	e.damping.write(w)
-	for _, b := range []bool{e.on, e.spent, e.due, e.learns, e.below} {
+	for _, b := range []bool{e.on, e.loud, e.spent, e.drawn, e.due, e.learns, e.below} {
 		w.bool(b)
 	}
-	for _, n := range []int64{e.began, e.calm, e.calmFrom, e.slot, e.unsure, e.values, e.told} {
+	for _, n := range []int64{e.began, e.calm.times, e.calm.from, e.quiet.times, e.quiet.from, e.slot, e.unsure, e.values, e.told} {
 		w.int(n)
 	}
-	w.floats([]float64{e.mean, e.recent, e.greatest})
+	w.floats([]float64{e.calm.mean, e.quiet.mean, e.recent, e.greatest})
 	w.floats(e.newest[:])
 }
 
 func (e *episode) read(r *reader) {
 	e.damping.read(r)
-	for _, b := range []*bool{&e.on, &e.spent, &e.due, &e.learns, &e.below} {
+	for _, b := range []*bool{&e.on, &e.loud, &e.spent, &e.drawn, &e.due, &e.learns, &e.below} {
 		*b = r.bool()
 	}
-	for _, n := range []*int64{&e.began, &e.calm, &e.calmFrom, &e.slot, &e.unsure, &e.values, &e.told} {
+	for _, n := range []*int64{&e.began, &e.calm.times, &e.calm.from, &e.quiet.times, &e.quiet.from, &e.slot, &e.unsure, &e.values, &e.told} {
 		*n = r.int()
 	}
-	var f [3]float64
+	var f [4]float64
 	r.floats(f[:])
-	e.mean, e.recent, e.greatest = f[0], f[1], f[2]
+	e.calm.mean, e.quiet.mean, e.recent, e.greatest = f[0], f[1], f[2], f[3]
 	r.floats(e.newest[:])
-	if e.calm < 0 || e.slot < 0 || e.values < 0 || e.told < 0 {
+	if e.calm.times < 0 || e.quiet.times < 0 || e.slot < 0 || e.values < 0 || e.told < 0 {
 		r.fail("a count that cannot be")
 	}
 }

@@ -104,6 +104,7 @@ func (s *GroupScorer) settle(t int64, v *MemberVerdict) {
 	}
 	v.Verdict = s.c.judge(v.V, v.Verdict, t-s.first)
 	if !s.keeps(m, v.Verdict) {
+		v.Verdict = m.show(v.Verdict)
 		v.Onset = v.Score // there is nothing that it is less than
 		return
 	}
@@ -128,7 +129,7 @@ func (s *GroupScorer) keeps(m *groupMember, v Verdict) bool {
 
 const (
 	idGroupScorer      byte = 58
-	groupScorerVersion byte = 2
+	groupScorerVersion byte = 3
 )
 
 // AppendBinary appends the state of the scorer, its members in the order of

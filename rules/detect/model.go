@@ -54,6 +54,11 @@ type Verdict struct {
 	// grows by half, up to 1 at a beginning that was not enough, 0 otherwise.
 	Onset float64
 	State State
+
+	// muted tells that the rule's direction or its least deviations leave this
+	// point out of account, while they would not if it lay on the other side. So
+	// it begins the state in silence: if it were learned, the way back would count.
+	muted bool
 }
 
 // unknown is the verdict of a model that cannot judge yet.

@@ -192,9 +192,10 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 	v.Score /= c.Width[side]
 	v.Hold /= c.Width[side]
 	switch {
-	case c.Direction == Above && side == 0, c.Direction == Below && side == 1,
-		math.Abs(deviation) < c.MinDev[side],
-		math.Abs(deviation) < c.MinRelDev[side]*math.Abs(v.Expected):
+	case c.counts(side, deviation, v.Expected):
+	case c.counts(1-side, deviation, v.Expected):
+		v.muted = true
+	default:
 		v.Score, v.Hold, v.Rank = 0, 0, 0
 	}
 	v.Lower = min(v.Lower, v.Expected-c.MinDev[0], v.Expected-c.MinRelDev[0]*math.Abs(v.Expected))
@@ -204,10 +205,18 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 		v.Expected, v.Lower, v.Upper = min(max(v.Expected, lo), hi), min(max(v.Lower, lo), hi), min(max(v.Upper, lo), hi)
 		if outside {
 			v.Score, v.Hold, v.Rank = max(v.Score, c.beyond(value)), max(v.Hold, c.beyond(value)), 0
+			v.muted = false
 		}
 	}
 	v.Score, v.Hold = min(v.Score, maxScore), min(v.Hold, maxScore)
 	return v
+}
+
+// counts tells whether the direction and the least deviations let a deviation to a
+// side count: 0 is below, 1 above.
+func (c *ScorerConfig) counts(side int, deviation, expected float64) bool {
+	return c.Direction != [2]Direction{Above, Below}[side] &&
+		!(math.Abs(deviation) < c.MinDev[side]) && !(math.Abs(deviation) < c.MinRelDev[side]*math.Abs(expected))
 }
 
 // beyond is the score of a value outside the range: above 1, and growing with
@@ -234,7 +243,7 @@ func (s *Scorer) reserve() {
 	reserve(s.ahead)
 }
 
-const scorerVersion = 5
+const scorerVersion = 6
 
 // AppendBinary appends the state of the scorer and its model.
 func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {

@@ -44,15 +44,16 @@ const (
 // evidence is how the newest deviations look over each horizon, and how they
 // have looked.
 type evidence struct {
-	z    [3]float32 // newest deviations, in widths
-	off  [3]float64 // likewise in the units of values, of usual times
-	lead uint8      // from whose expectation
-	wide [2]float32 // widths of late, of jumps and of deviations,
-	base [2]float32 // and those that the tails are in terms of
-	mean [stats]float32
-	tail [stats][2]tail // above, below
-	far  [stats][2]half // where each is as rare as the usual budget allows, whatever the rule's is
-	run  [stats][2]half // the greatest of the newest values, all of which lie far out
+	z     [3]float32 // newest deviations, in widths
+	off   [3]float64 // likewise in the units of values, of usual times
+	lead  uint8      // from whose expectation
+	wide  [2]float32 // widths of late, of jumps and of deviations,
+	base  [2]float32 // and those that the tails are in terms of
+	mean  [stats]float32
+	tail  [stats][2]tail // above, below
+	far   [stats][2]half // where each is as rare as the usual budget allows, whatever the rule's is
+	run   [stats][2]half // the greatest of the newest values, all of which lie far out
+	burst [briefs][2]burst
 }
 
 // forget ends what is under way.
@@ -140,7 +141,17 @@ func (m *weigher) weigh(s *scene) {
 	}
 	s.hold = s.evidence
 	if m.ep.on {
-		s.hold = clip(m.holds(s), mostWidths) // of an infinite value, too
+		s.hold = m.holds(s)
+		for i := ofJump; i <= ofThree; i++ { // it may have gone to the other side
+			side, v := 0, s.stat[i]
+			if v < 0 {
+				side, v = 1, -v
+			}
+			if r := float64(v) / float64(max(m.threshold(i, side), 1)); r > 1 {
+				s.hold = max(s.hold, r)
+			}
+		}
+		s.hold = clip(s.hold, mostWidths) // of an infinite value, too
 	}
 	s.above = s.width * float64(m.threshold(ofThree, 0)) * young
 	s.below = s.width * float64(m.threshold(ofThree, 1)) * young
@@ -174,7 +185,11 @@ func (m *weigher) threshold(i, side int) float32 {
 			at = max(at, 1.3*m.ep.shift)
 		}
 	}
-	return max(at*(1+t.caution), float32(m.leastOf(i)))
+	at *= 1 + t.caution
+	if i < briefs {
+		at = max(at, m.ev.burst[i][side].usual(i))
+	}
+	return max(at, float32(m.leastOf(i)))
 }
 
 // rarity is the probability with which a value of a statistic may exceed its
@@ -245,6 +260,9 @@ func (m *weigher) gather(i, side int, v float32) {
 	run := &m.ev.run[i][side]
 	if far := m.ev.far[i][side]; far > 0 && float64(v) > clusterShare*far.float() {
 		*run = max(*run, toHalf(float64(v)))
+		if i < briefs {
+			m.ev.burst[i][side].extend()
+		}
 		return
 	}
 	if *run > 0 {
@@ -252,7 +270,13 @@ func (m *weigher) gather(i, side int, v float32) {
 			return
 		}
 		m.teach(i, side, float32(run.float()))
+		if i < briefs {
+			m.ev.burst[i][side].end(float32(run.float()), float32(m.leastOf(i)))
+		}
 		*run = 0
+	}
+	if i < briefs {
+		m.ev.burst[i][side].fade(float32(m.step * m.c.Alerts / day))
 	}
 	m.teach(i, side, v)
 }

@@ -249,6 +249,11 @@ func (e *evidence) code(c *coder) {
 		numbers(c, 2, e.run[i][:])
 		numbers(c, 2, e.far[i][:])
 	}
+	for i := range e.burst {
+		for k := range e.burst[i] {
+			e.burst[i][k].code(c)
+		}
+	}
 	for i := range e.tail {
 		for k := range e.tail[i] {
 			e.tail[i][k].code(c)
@@ -315,6 +320,13 @@ func (m *weigher) sound() bool {
 		for k := range m.ev.tail[i] {
 			t := &m.ev.tail[i][k]
 			if !t.whole() || !(t.caution > -1) || max(m.ev.run[i][k], m.ev.far[i][k]) >= nothing {
+				return false
+			}
+		}
+	}
+	for i := range m.ev.burst {
+		for k := range m.ev.burst[i] {
+			if !m.ev.burst[i][k].sound() {
 				return false
 			}
 		}
