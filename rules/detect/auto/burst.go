@@ -10,7 +10,7 @@ const briefs = ofThree + 1
 // moment only.
 type burst struct {
 	count float32 // of late; late is the time in which the budget allows one alert
-	size  float32 // how far out they went
+	size  half    // how far out they went
 	run   uint8   // values of the one under way
 }
 
@@ -20,6 +20,8 @@ const (
 	brief, burstMargin = 3, 1.15
 	// burstGrowth is by how much one of them makes the size grow at most.
 	burstGrowth = 2
+	// burstKept is the part of the size that is kept when another one was smaller.
+	burstKept = 0.98
 )
 
 // burstsUsual is from how many on they are usual: two values of three far out by
@@ -30,10 +32,11 @@ var burstsUsual = [briefs]float32{30, 4}
 func (b *burst) extend() { b.run += min(1, 255-b.run) }
 
 // end takes in how far it went, which least is the least of.
-func (b *burst) end(most, least float32) {
+func (b *burst) end(most, least float64) {
 	if b.run <= brief {
 		b.count++
-		b.size = max(b.size, min(most, burstGrowth*max(b.size, least)))
+		size := b.size.float()
+		b.size = toHalf(max(size*burstKept, min(most, burstGrowth*max(size, least))))
 	}
 	b.run = 0
 }
@@ -42,7 +45,6 @@ func (b *burst) end(most, least float32) {
 func (b *burst) fade(part float32) {
 	part = min(part, 1)
 	b.count -= part * b.count
-	b.size -= part / 2 * b.size
 }
 
 // usual is how far out is still usual; 0: nothing is known.
@@ -50,12 +52,13 @@ func (b *burst) usual(i int) float32 {
 	if b.count < burstsUsual[i] {
 		return 0
 	}
-	return burstMargin * b.size
+	return float32(burstMargin * b.size.float())
 }
 
 func (b *burst) code(c *coder) {
-	c.float32(&b.count, &b.size)
+	c.float32(&b.count)
+	number(c, 2, &b.size)
 	number(c, 1, &b.run)
 }
 
-func (b *burst) sound() bool { return b.count >= 0 && b.size >= 0 }
+func (b *burst) sound() bool { return b.count >= 0 && b.size < 0x8000 && b.size != nothing }

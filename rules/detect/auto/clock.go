@@ -15,11 +15,14 @@ const (
 )
 
 const (
-	// kindPoints, and kindMoves up or down, is after how many a series is taken
-	// for one or the other: a counter has fallen once at most.
-	kindPoints = 150
-	kindMoves  = 100
-	kindFalls  = 1
+	// A series that has only risen, kindFew times, is taken for a counter at once,
+	// and judged as one from kindBlind points later on. One that has fallen, too, is
+	// taken for one or the other after kindPoints, and kindMoves up or down: a
+	// counter falls once in kindShare moves at most.
+	kindFew, kindBlind = 9, 12
+	kindPoints         = 150
+	kindMoves          = 100
+	kindShare          = 20
 	// What was taken for a counter is none when one of gaugeShare moves is a fall,
 	// and gaugeFalls have been, of kindMemory moves at most.
 	gaugeFalls, gaugeShare = 4, 10
@@ -78,11 +81,17 @@ func (m *Model) pass(t int64, v float64, s *scene) {
 	m.last, m.raw = t, v
 }
 
-// keepPace follows a series whose step changes. Where what is remembered is of
-// another step it starts anew.
+// muchFiner is how many times shorter buckets must have become for the model to
+// start anew in terms of them.
+const muchFiner = 4
+
+// keepPace follows a series whose step changes. What is remembered stays as it is, in
+// buckets of the step that there was: scrapes that fail for hours, in the middle of an
+// outage too, must not cost what days have taught. Only where values come much more
+// often than could be remembered it starts anew.
 func (m *Model) keepPace(dt float64) {
-	if m.repace(dt) && m.past.bucket != bucketOf(m.step) {
-		m.begin(m.kind)
+	if m.repace(dt) && !m.ep.on && bucketOf(m.step)*muchFiner <= m.past.bucket {
+		m.begin(m.kind, settled)
 	}
 }
 
@@ -100,20 +109,45 @@ func (m *Model) tell(v float64) {
 	moves := m.rises + m.falls
 	switch {
 	case m.kind == counter && m.falls >= gaugeFalls && m.falls*gaugeShare > moves:
-		m.begin(gauge) // it only rose all the time at first
+		m.begin(gauge, settled) // it only rose all the time at first
+	case m.kind == unsure && m.rises >= kindFew && m.falls == 0 && v >= 0:
+		m.count()
 	case m.kind == unsure && m.n >= kindPoints && moves >= kindMoves:
 		m.kind = gauge
-		if m.falls <= kindFalls && v >= 0 {
-			m.begin(counter)
+		if m.falls*kindShare <= moves && v >= 0 {
+			m.count()
 		}
 	}
 }
 
-// begin starts anew in terms of what a kind sees.
-func (m *Model) begin(k kind) {
+// count takes the series for a counter.
+func (m *Model) count() {
+	if m.same.share <= mostly || m.past.bucket == 0 {
+		m.begin(counter, kindBlind)
+		return
+	}
+	// It has rested most of the time, so what its increase was is known: nothing. An
+	// incident that made it count goes on.
+	was, p := m.ep, m.past
+	*m = Model{
+		weigher: weigher{c: m.c, now: m.now, n: m.n, last: m.last, step: m.step, gaps: m.gaps, pace: m.pace, off: m.off, same: m.same},
+		past:    p, kind: counter, rises: m.rises, falls: m.falls,
+	}
+	p.change(func(float64) float64 { return 0 }, p.now, 0, max(float64(m.same.size)/unitParts, least))
+	p.sum, p.n, p.recent = 0, 0, [len(p.recent)]float64{}
+	for b := range m.expect.lead {
+		m.expect.lead[b] = byLevel
+	}
+	if was.on {
+		m.ep = episode{on: true, how: int8(ofThree), sign: 1, lead: byLevel, since: was.since, partFrom: m.last}
+	}
+}
+
+// begin starts anew in terms of what a kind sees, and judges after so many points.
+func (m *Model) begin(k kind, blind uint8) {
 	*m = Model{
 		weigher: weigher{c: m.c, now: m.now, n: stepPoints + 1, step: m.step, gaps: m.gaps},
-		past:    &past{}, kind: k, rises: m.rises, falls: m.falls, blind: settled,
+		past:    &past{}, kind: k, rises: m.rises, falls: m.falls, blind: blind,
 	}
 	m.past.start(m.step)
 }

@@ -293,8 +293,8 @@ func (m *weigher) learnPeaks() {
 // settle leaves the episode: the values are where they are expected.
 func (m *Model) settle(s *scene) {
 	if m.kind != counter {
-		for i := range m.recent {
-			m.recent[i] = s.x
+		for i := range m.past.recent {
+			m.past.recent[i] = s.x
 		}
 	} else {
 		m.follows.mean[byFollow] = s.x

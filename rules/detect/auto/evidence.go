@@ -271,7 +271,7 @@ func (m *weigher) gather(i, side int, v float32) {
 		}
 		m.teach(i, side, float32(run.float()))
 		if i < briefs {
-			m.ev.burst[i][side].end(float32(run.float()), float32(m.leastOf(i)))
+			m.ev.burst[i][side].end(run.float(), m.leastOf(i))
 		}
 		*run = 0
 	}

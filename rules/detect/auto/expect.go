@@ -235,7 +235,7 @@ func (l *levels) learn(m *Model, s *scene) {
 		}
 		l.mean[byFollow] += 0.4 * clip(s.x-l.mean[byFollow], 6*s.width+0.5*math.Abs(l.mean[byFollow]))
 	} else {
-		five := m.recent
+		five := m.past.recent
 		k := min(m.n, int64(len(five)))
 		for i := 1; i < int(k); i++ {
 			for j := i; j > 0 && five[j] < five[j-1]; j-- {

@@ -71,7 +71,6 @@ type Model struct {
 	blind   uint8 // points to come that are learned and not judged
 	rises   uint16
 	falls   uint16
-	recent  [5]float64 // newest values as received
 	past    *past
 	follows levels
 	expect  expectations
@@ -107,14 +106,9 @@ const (
 	leastGap  = 1e-3 // seconds
 )
 
-// Ready tells whether the model can judge.
-//
-// What has only risen so far may be a counter, of which another kind of judgement
-// is made; and one that has just been taken for one is known by few increases.
-func (m *Model) Ready() bool {
-	rising := m.kind == unsure && m.falls == 0 && m.rises >= fewPoints
-	return m.n >= fewPoints && m.blind == 0 && !rising
-}
+// Ready tells whether the model can judge. One that has just been taken for a
+// counter is known by few increases.
+func (m *Model) Ready() bool { return m.n >= fewPoints && m.blind == 0 }
 
 // Leads names the expectation that leads at the time of the newest point.
 func (m *Model) Leads() string {
@@ -186,7 +180,7 @@ func (m *Model) Learn(t int64, v float64, anomalous bool) {
 	begins := m.minds(s, anomalous)
 	m.same.learn(&m.weigher, s, m.kind == counter)
 	m.ev.learn(&m.weigher, s, begins)
-	m.recent[m.n%int64(len(m.recent))] = clip(v, mostValue)
+	m.past.recent[m.n%int64(len(m.past.recent))] = clip(v, mostValue)
 	m.n++
 	m.blind -= min(m.blind, 1)
 	m.expect.learn(m, s)

@@ -20,8 +20,9 @@ type past struct {
 	oldSum   float64
 	oldN     float64
 	started  bool
-	changes  uint32 // times that what is remembered has changed
-	perPiece int64  // buckets, by bucket
+	changes  uint32     // times that what is remembered has changed
+	perPiece int64      // buckets, by bucket
+	recent   [5]float64 // newest values as received
 }
 
 const (

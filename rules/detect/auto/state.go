@@ -132,8 +132,8 @@ func (m *Model) code(c *coder) {
 	number(c, 1, &m.kind)
 	number(c, 2, &m.rises, &m.falls)
 	number(c, 1, &m.blind)
-	for i := range m.recent {
-		c.float(&m.recent[i])
+	for i := range m.past.recent {
+		c.float(&m.past.recent[i])
 	}
 	m.past.code(c)
 	for i := range m.follows.mean {
@@ -288,7 +288,7 @@ func (m *Model) sound() bool {
 			return false
 		}
 	}
-	for _, x := range append(m.follows.mean[:], m.recent[:]...) {
+	for _, x := range append(m.follows.mean[:], p.recent[:]...) {
 		if !(math.Abs(x) < 2*beyondUse) {
 			return false
 		}

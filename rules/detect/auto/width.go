@@ -65,6 +65,9 @@ func (w *widths) learn(m *Model, s *scene, begins bool) {
 	}
 	n := float64(m.n)
 	sod := floorMod(s.civil, day)
+	if m.kind == counter {
+		n -= stepPoints // it has begun anew
+	}
 	w.all += float32(max(min(m.step/allMemory, 1), 1/n) * (d - float64(w.all)))
 	if known {
 		teach(m, &w.quarter[sod/quarterLength], w.all, d, sod, quarterLength)
@@ -164,11 +167,15 @@ func (r *resting) learn(m *weigher, s *scene, counter bool) {
 		}
 		r.run = 0
 	}
-	if m.n == 0 || counter {
+	if m.n == 0 {
 		return
 	}
 	rate := float32(max(1/float64(m.n+1), 1.0/2000))
-	d := float32(min(math.Abs(s.raw-m.raw), math.MaxFloat32))
+	step, level := math.Abs(s.raw-m.raw), min(math.Abs(s.raw), math.Abs(m.raw))
+	if counter {
+		step, level = s.x, 0
+	}
+	d := float32(min(step, math.MaxFloat32))
 	if d == 0 {
 		r.share += rate * (1 - r.share)
 		return
@@ -178,7 +185,9 @@ func (r *resting) learn(m *weigher, s *scene, counter bool) {
 		if m.ep.on && r.steps <= firstSteps { // those of an incident are no usual ones
 			return
 		}
-		r.size = d
+		if r.size = d; level > 0 { // of a constant its level is a measure for its steps: a glitch is none
+			r.size = min(d, float32(level))
+		}
 	}
 	r.size += max(1.0/200, 1/(r.steps+1)) * (min(d, 3*r.size) - r.size)
 }
