@@ -65,7 +65,9 @@ func TestColumnsEqualTheModelItself(t *testing.T) {
 		for _, n := range []int{1, 2, 5} {
 			for seed, direction := range []lang.Direction{lang.Both, lang.Above, lang.Below} {
 				rnd := rand.New(rand.NewSource(int64(seed)))
-				c, err := NewColumns(e, direction, n)
+				spec := lang.NewAnomaly(e)
+				spec.Direction = direction
+				c, err := NewColumns(*spec, n)
 				if err != nil {
 					t.Fatalf("%s of %d columns: %v", text, n, err)
 				}
@@ -104,11 +106,36 @@ func verdictBits(v detect.Verdict) string {
 }
 
 func TestColumnsOfAnotherNumber(t *testing.T) {
-	c, err := NewColumns(lang.Call{Name: "auto", Args: lang.Args{}}, lang.Both, 2)
+	c, err := NewColumns(*lang.NewAnomaly(lang.DefaultModel()), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Step(began, []float64{1}); err == nil {
 		t.Error("a line of one number after lines of two is taken")
+	}
+}
+
+// TestColumnsTellOfAClockThatWasAhead starts over more than an hour before the
+// newest line, not before.
+func TestColumnsTellOfAClockThatWasAhead(t *testing.T) {
+	c, err := NewColumns(*lang.NewAnomaly(lang.DefaultModel()), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []struct {
+		at, now     int64
+		startedOver bool
+	}{
+		{began, began, false},
+		{began - 60*minute, began, false},
+		{began - 61*minute, began - 61*minute, true},
+		{began, began, false},
+	} {
+		if _, err := c.Step(line.at, []float64{1}); err != nil {
+			t.Fatal(err)
+		}
+		if c.StartedOver() != line.startedOver || c.Now() != line.now {
+			t.Errorf("at %d: started over %v, newest %d, want %+v", line.at, c.StartedOver(), c.Now(), line)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package lang
 
 import (
 	"maps"
-	"math"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
@@ -21,10 +20,8 @@ var aliases = map[string]string{
 
 // anomaly reads an anomaly rule of the group.
 func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
-	a := &Anomaly{
-		Range: [2]float64{math.Inf(-1), math.Inf(1)}, Width: [2]float64{1, 1}, Output: OutputDefault,
-		Model: DefaultModel(), Pos: pos(n), Limit: DefaultLimit, Accept: DefaultAccept,
-	}
+	a := NewAnomaly(DefaultModel())
+	a.Pos = pos(n)
 	if g.Limit > 0 {
 		a.Limit = g.Limit
 	}
