@@ -44,7 +44,7 @@ func checkCommand(app *kingpin.Application) (string, command) {
 	return cmd.FullCommand(), func(_ context.Context, e env) error {
 		d, err := model.ParseDuration(*retention)
 		if err != nil {
-			return fmt.Errorf("--cache.retention: %w", err)
+			return fmt.Errorf("--cache.retention: %q is no duration such as 12h or 7d: %w", *retention, err)
 		}
 		c := checker{env: e, explain: *explain, experimental: *experimental, rule: lang.Options{Retention: time.Duration(d)}}
 		kind, names := kindAndFiles(*files)

@@ -52,9 +52,6 @@ func NewColumns(rule lang.Anomaly, n int) (*Columns, error) {
 	return c, err
 }
 
-// Now is the time of the newest line, in milliseconds; 0 before the first one.
-func (c *Columns) Now() int64 { return c.rule.Now() }
-
 // StartedOver tells that the newest line lay so far before the lines before it
 // that all that was learned has been forgotten (see Changes).
 func (c *Columns) StartedOver() bool { return c.startedOver }

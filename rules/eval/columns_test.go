@@ -123,19 +123,14 @@ func TestColumnsTellOfAClockThatWasAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []struct {
-		at, now     int64
+		at          int64
 		startedOver bool
-	}{
-		{began, began, false},
-		{began - 60*minute, began, false},
-		{began - 61*minute, began - 61*minute, true},
-		{began, began, false},
-	} {
+	}{{began, false}, {began - 60*minute, false}, {began - 61*minute, true}, {began, false}} {
 		if _, err := c.Step(line.at, []float64{1}); err != nil {
 			t.Fatal(err)
 		}
-		if c.StartedOver() != line.startedOver || c.Now() != line.now {
-			t.Errorf("at %d: started over %v, newest %d, want %+v", line.at, c.StartedOver(), c.Now(), line)
+		if c.StartedOver() != line.startedOver {
+			t.Errorf("at %d: started over %v", line.at, c.StartedOver())
 		}
 	}
 }
