@@ -134,3 +134,46 @@ func TestColumnsTellOfAClockThatWasAhead(t *testing.T) {
 		}
 	}
 }
+
+// TestScoresLieWhereTheLanguageSays holds what `chiron check` knows of scores
+// against those that models give, of one series and of two inputs.
+func TestScoresLieWhereTheLanguageSays(t *testing.T) {
+	for _, text := range []string{"auto", "zscore(threshold=3)"} {
+		model, err := lang.ParseModel(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{1, 2} {
+			c, err := NewColumns(*lang.NewAnomaly(model), n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rnd, top, values := rand.New(rand.NewSource(1)), 0.0, make([]float64, n)
+			for i := range 3000 {
+				for k := range values {
+					values[k] = 100 + rnd.NormFloat64()
+					if i%1000 > 990 {
+						values[k] = 1e12
+					}
+				}
+				v, err := c.Step(began+int64(i)*minute, values)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v.Score > lang.UsualScore && v.Score < lang.AnomalousScore {
+					t.Fatalf("%s of %d values: a score of %g is neither usual nor anomalous", text, n, v.Score)
+				}
+				if !math.IsNaN(v.Score) {
+					top = max(top, v.Score)
+				}
+			}
+			most := float64(lang.MostScore)
+			if text == "auto" {
+				most = lang.MostRankScore
+			}
+			if top > most || top < 0.8*most {
+				t.Errorf("%s of %d values scores %g at most, want up to %g", text, n, top, most)
+			}
+		}
+	}
+}

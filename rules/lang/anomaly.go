@@ -68,6 +68,7 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 	l.checkCohort(n, a)
 	l.checkSeason(n, a)
 	l.checkCounters(a)
+	l.checkEffect(n, a)
 	l.checkLabels(labels, own)
 	l.checkReserved(labels, own)
 	l.warnTemplates(labels, own)
