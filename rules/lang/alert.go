@@ -30,7 +30,7 @@ func (l *loader) alert(key, n *yaml.Node, a *Anomaly, g *Group) *AlertClause {
 		return c
 	}
 	ok := l.clean(func() {
-		l.doc.Object(n, "alert", map[string]diag.Field{
+		l.doc.Object(n, whatAlert, map[string]diag.Field{
 			"name": func(_, v *yaml.Node) { c.Name = l.alertName(v) },
 			"when": func(_, v *yaml.Node) { c.When = l.when(v) },
 			"for":  func(_, v *yaml.Node) { c.For = l.duration(v, "for") },

@@ -60,7 +60,11 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 		"data_range":                func(_, v *yaml.Node) { a.Range = l.dataRange(v, "data_range") },
 		"scale":                     func(_, v *yaml.Node) { a.Width = l.widths(v, "scale") },
 	}
-	l.doc.Object(n, "anomaly rule", fields)
+	l.modelText = "auto"
+	if v := value(n, "model"); v != nil {
+		l.modelText = l.doc.Resolve(v).Value
+	}
+	l.doc.Object(n, whatAnomaly, fields)
 	l.checkAliases(n)
 	l.checkSources(n, a)
 	l.checkDirectionGiven(n, a)
