@@ -95,7 +95,8 @@ func (a *Anomaly) WithoutBudget() string {
 		}
 		var given []string
 		for _, p := range FindModel(c.Name).Params {
-			if p.Border && c.Args.Has(p.Name) {
+			// Words and durations say who is judged.
+			if p.Border && (p.Type == Number || p.Type == Fraction) && c.Args.Has(p.Name) {
 				given = append(given, p.Name)
 			}
 		}

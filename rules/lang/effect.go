@@ -79,7 +79,7 @@ func (l *loader) checkFor(n *yaml.Node, c *AlertClause, a *Anomaly) {
 		return
 	}
 	if accepts, _ := a.accepts(); accepts {
-		l.doc.Warnf(n, "rule/effect", "after %s a new level is what is expected (accept), so an alert with for: %s comes of nothing but what goes on growing or lies outside range; make for shorter or accept longer",
+		l.doc.Warnf(n, "rule/effect", "after %s a new level is what is expected (accept), so an alert with for: %s fires only for what goes on growing or lies outside range; make for shorter or accept longer",
 			model.Duration(a.Accept), model.Duration(c.For))
 	}
 }
