@@ -135,7 +135,7 @@ func (l *loader) group(n *yaml.Node, others map[string]*yaml.Node) (Group, bool)
 		n = l.merged(n)
 		l.silence.rules = append(l.silence.rules, pos(n))
 		r := Rule{Pos: pos(n)}
-		ok := true
+		var ok bool
 		if value(n, "anomaly") != nil {
 			l.hasAnomalies = true
 			ok = l.clean(func() { r.Anomaly = l.anomaly(n, &g) })

@@ -52,9 +52,9 @@ func (l *loader) checkWhen(n *yaml.Node, c *AlertClause, a *Anomaly) {
 		l.doc.Warnf(n, "rule/when", "only usual values meet %q: a series is anomalous while its score is above 1; leave when out", c.When)
 	case anomalous:
 	case most < MostScore && a.ranged() && meets(conditions, most, MostScore):
-		l.doc.Warnf(n, "rule/when", "only values outside range can meet %q: %s; leave when out, or give min_dev or for to be told of less", c.When, whyRank)
+		l.doc.Warnf(n, "rule/when", "only values outside range can meet %q: %s; leave when out, or give min_dev or for where less should be reported", c.When, whyRank)
 	case most < MostScore:
-		l.doc.Warnf(n, "rule/when", "no score meets %q: %s; leave when out, and give min_dev or for to be told of less", c.When, whyRank)
+		l.doc.Warnf(n, "rule/when", "no score meets %q: %s; leave when out, and give min_dev or for where less should be reported", c.When, whyRank)
 	default:
 		l.doc.Warnf(n, "rule/when", "no score meets %q: a score is at most %g while a series is usual, and %g to %d while it is anomalous; leave when out",
 			c.When, UsualScore, AnomalousScore, MostScore)
