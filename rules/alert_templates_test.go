@@ -225,13 +225,16 @@ func TestTheDefaultSummary(t *testing.T) {
 		}
 		says := func(zone, when string) {
 			t.Helper()
-			of := `{host.name="a\"b"}`
+			of, why := `{host.name="a\"b"}`, "still anomalous"
+			if when == "now" {
+				why = "the newest values together are anomalous"
+			}
 			if zone != "" {
 				of = `{host.name="a\"b", zone="` + zone + `"}`
 			}
-			f("Default", zone, "summary", `Hum "of" {{pods}} 100%`+of+` is 812.1m, expected 204.1 (-1.5k to +Inf), since `+when+`; model seasonal(1d, tz="Europe/Berlin")`)
+			f("Default", zone, "summary", `Hum "of" {{pods}} 100%`+of+` is 812.1m, within -1.5k to +Inf (expected 204.1), but `+why+`, since `+when+`; model seasonal(1d, tz="Europe/Berlin")`)
 			f("NoBand", zone, "summary", "Hum"+of+" is unusual, score 2.5, since "+when+"; model zscore")
-			f("Near", zone, "summary", "Near"+of+" is 812.1m, expected 204.1 (-1.5k to +Inf), score 2.5, since "+when+"; model auto")
+			f("Near", zone, "summary", "Near"+of+" is 812.1m, within -1.5k to +Inf (expected 204.1), but "+why+", score 2.5, since "+when+"; model auto")
 			f("Own", zone, "summary", "mine")
 			f("Own", zone, "other", "2.5")
 		}
@@ -304,4 +307,70 @@ func TestTemplatesOfSlowAndDelayedGroups(t *testing.T) {
 			}
 		})
 	}
+}
+
+const placed = `
+groups:
+  - name: g
+    rules:
+      - anomaly: Free
+        expr: hum
+        direction: both
+        alert: {}
+      - anomaly: Ranged
+        expr: hum
+        direction: both
+        range: [0, 50]
+        alert: {}
+      - anomaly: HalfRanged
+        expr: hum
+        direction: both
+        range: [-1500, .inf]
+        alert: {}
+`
+
+// TestTheSummarySaysWhereTheValueLies feeds the series that the rules would write.
+func TestTheSummarySaysWhereTheValueLies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.begin(placed)
+		nan := math.NaN()
+		cases := []struct {
+			anomaly, zone                  string
+			actual, expected, lower, upper float64
+			want                           string
+		}{
+			{"Free", "out", 300, 100, 84, 115, "is 300, expected 100 (84 to 115), since "},
+			{"Free", "back", 99.3, 100, 84, 115, "is 99.3, within 84 to 115 (expected 100), but still anomalous, since "},
+			{"Free", "without", 300, nan, nan, nan, "is 300, score 1.9, since "},
+			{"Free", "centre", 300, 100, nan, nan, "is 300, expected 100, since "},
+			{"Ranged", "above", 98.52, nan, 0, 50, "is 98.52, above the range 0 to 50, since "},
+			{"Ranged", "below", -1, 30, 20, 40, "is -1, below the range 0 to 50, expected 30, since "},
+			{"Ranged", "out", 45, 30, 20, 40, "is 45, expected 30 (20 to 40), since "},
+			{"Ranged", "back", 25, 30, 20, 40, "is 25, within 20 to 40 (expected 30), but still anomalous, since "},
+			{"HalfRanged", "below", -3000, nan, -1500, math.Inf(1), "is -3k, below the range -1.5k to +Inf, since "},
+			{"HalfRanged", "above", 3000, 100, 84, 115, "is 3k, expected 100 (84 to 115), since "},
+		}
+		for range 10 {
+			for _, c := range cases {
+				for metric, v := range map[string]float64{
+					lang.MetricScore: 1.9, lang.MetricActual: c.actual, lang.MetricExpected: c.expected, lang.MetricLower: c.lower, lang.MetricUpper: c.upper,
+				} {
+					w.store(labels.FromStrings("__name__", metric, "anomaly_name", c.anomaly, "zone", c.zone), v)
+				}
+			}
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+		}
+		for _, c := range cases {
+			a := w.active(c.anomaly, "zone")[c.zone]
+			if a == nil {
+				t.Fatalf("no alert %s of zone %s", c.anomaly, c.zone)
+			}
+			want := fmt.Sprintf("%s{zone=%q} %s%s; model auto", c.anomaly, c.zone, c.want, a.ActiveAt.UTC().Format("2006-01-02 15:04:05 MST"))
+			if got := a.Annotations.Get("summary"); got != want {
+				t.Errorf("the summary is\n%s, want\n%s", got, want)
+			}
+		}
+	})
 }

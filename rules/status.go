@@ -109,7 +109,7 @@ func falseAlerts(spec *lang.Anomaly, series int) string {
 	if !known {
 		return ""
 	}
-	return fmt.Sprintf("about %.2g false alerts a week: %d series, %.2g each", perWeek*float64(series), series, perWeek)
+	return fmt.Sprintf("about %s a week: %d series, %s each", lang.FalseAlerts(perWeek*float64(series)), series, lang.TwoDigits(perWeek))
 }
 
 // withTexts is a label set with some values as they are written.

@@ -23,7 +23,7 @@ func newStepper(model string, columns int) (stepper, error) {
 	if err != nil {
 		return stepper{}, err
 	}
-	line, err := eval.NewColumns(expr, lang.Both, columns)
+	line, err := eval.NewColumns(*lang.NewAnomaly(expr), columns)
 	if err != nil {
 		return stepper{}, fmt.Errorf("%s: %w", model, err)
 	}

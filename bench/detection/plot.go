@@ -96,7 +96,7 @@ func drawn(o plotOptions, e *corpus.Entity) (*picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	line, err := eval.NewColumns(expr, lang.Both, e.Columns)
+	line, err := eval.NewColumns(*lang.NewAnomaly(expr), e.Columns)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.model, err)
 	}

@@ -44,7 +44,7 @@ func checkCommand(app *kingpin.Application) (string, command) {
 	return cmd.FullCommand(), func(_ context.Context, e env) error {
 		d, err := model.ParseDuration(*retention)
 		if err != nil {
-			return fmt.Errorf("--cache.retention: %w", err)
+			return fmt.Errorf("--cache.retention: %q is no duration such as 12h or 7d: %w", *retention, err)
 		}
 		c := checker{env: e, explain: *explain, experimental: *experimental, rule: lang.Options{Retention: time.Duration(d)}}
 		kind, names := kindAndFiles(*files)
@@ -153,18 +153,21 @@ func (c *checker) rules(name string, text []byte) string {
 	file, problems := c.rule.Load(name, text)
 	c.problems = append(c.problems, problems...)
 	if problems.HasErrors() {
+		if c.explain { // the rules without an error
+			c.explainAll(c.rule.Sound(name, text))
+		}
 		return ""
 	}
 	c.loaded = append(c.loaded, file)
+	if c.explain {
+		c.explainAll(file)
+	}
 	var record, alert, anomaly int
 	for _, g := range file.Groups {
 		for _, r := range g.Rules {
 			switch {
 			case r.Anomaly != nil:
 				anomaly++
-				if c.explain {
-					explainRule(c.stdout, g.Name, r.Anomaly)
-				}
 			case r.Prometheus.Alert != "":
 				alert++
 			default:
@@ -173,6 +176,16 @@ func (c *checker) rules(name string, text []byte) string {
 		}
 	}
 	return fmt.Sprintf("%d record, %d alert, %d anomaly rules", record, alert, anomaly)
+}
+
+func (c *checker) explainAll(file *lang.File) {
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			if r.Anomaly != nil {
+				explainRule(c.stdout, g.Name, r.Anomaly)
+			}
+		}
+	}
 }
 
 func explainRule(w io.Writer, group string, a *lang.Anomaly) {
@@ -189,9 +202,12 @@ func explainRule(w io.Writer, group string, a *lang.Anomaly) {
 		}
 		fmt.Fprintf(w, "%s: %s: %s\n", name, way, reason)
 	}
-	if perWeek, known := a.Budget(); known {
-		fmt.Fprintf(w, "%s/%s: budget: about %.2g false alerts a week for each series, %.2g for a hundred\n", group, a.Name, perWeek, 100*perWeek)
+	perWeek, known := a.Budget()
+	if known {
+		fmt.Fprintf(w, "%s/%s: budget: about %s a week for each series, %s for a hundred\n", group, a.Name, lang.FalseAlerts(perWeek), lang.TwoDigits(100*perWeek))
+		return
 	}
+	fmt.Fprintf(w, "%s/%s: no budget: %s\n", group, a.Name, a.WithoutBudget())
 }
 
 // config checks the file, what libraries make of its sections, and the rule

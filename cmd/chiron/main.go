@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // seasonal(tz=…) on images without a zone database
 
@@ -51,7 +53,11 @@ func run() int {
 		name, c := register(app)
 		commands[name] = c
 	}
-	name, err := app.Parse(os.Args[1:])
+	err := wrongFlag(app, os.Args[1:])
+	name := ""
+	if err == nil {
+		name, err = app.Parse(os.Args[1:])
+	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "chiron: %v; see chiron --help\n", err)
 		return 2
@@ -67,4 +73,37 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "chiron %s: %v\n", name, err)
 		return 1
 	}
+}
+
+// wrongFlag says which flag has a value that it cannot take, and what it takes:
+// the parser's own message names neither.
+func wrongFlag(app *kingpin.Application, args []string) error {
+	parsed, err := app.ParseContext(args)
+	if parsed == nil || err != nil {
+		return nil // the parser says what is wrong
+	}
+	for _, e := range parsed.Elements {
+		clause, ok := e.Clause.(*kingpin.FlagClause)
+		if !ok || e.Value == nil {
+			continue
+		}
+		flag := clause.Model()
+		err := flag.Value.Set(*e.Value)
+		if err == nil {
+			continue
+		}
+		takes := strings.TrimSuffix(flag.Help, ".")
+		if n, ok := errors.AsType[*strconv.NumError](err); ok {
+			switch n.Func {
+			case "ParseBool":
+				takes = "true or false"
+			case "ParseFloat":
+				takes = "a number"
+			default:
+				takes = "a whole number"
+			}
+		}
+		return fmt.Errorf("--%s: %q cannot be used; want: %s", flag.Name, *e.Value, takes)
+	}
+	return nil
 }

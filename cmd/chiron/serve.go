@@ -37,7 +37,7 @@ func serveCommand(app *kingpin.Application) (string, command) {
 		}
 		d, err := model.ParseDuration(*retention)
 		if err != nil {
-			return fmt.Errorf("--cache.retention: %w", err)
+			return fmt.Errorf("--cache.retention: %q is no duration such as 12h or 7d: %w", *retention, err)
 		}
 		o.CacheRetention = time.Duration(d)
 		o.Logger = promslog.New(&promslog.Config{Level: level, Format: format, Writer: e.stderr})

@@ -23,6 +23,9 @@ const maxAliases = 10_000
 type Doc struct {
 	File     string
 	Problems Problems
+	// Elsewhere says where a key belongs that a mapping does not have, as a part
+	// of a sentence; "" when it does not know. nil: nobody knows.
+	Elsewhere func(what, key string) string
 
 	aliases int
 }
@@ -135,7 +138,13 @@ func (d *Doc) Object(n *yaml.Node, what string, fields map[string]Field) bool {
 			for name := range fields {
 				names = append(names, name)
 			}
-			d.Errorf(key, "yaml/unknown-key", "%s: unknown key %q%s", what, key.Value, DidYouMean(key.Value, names))
+			elsewhere := ""
+			if d.Elsewhere != nil {
+				if elsewhere = d.Elsewhere(what, key.Value); elsewhere != "" {
+					elsewhere = "; " + elsewhere
+				}
+			}
+			d.Errorf(key, "yaml/unknown-key", "%s: unknown key %q%s%s", what, key.Value, elsewhere, DidYouMean(key.Value, names))
 			continue
 		}
 		read(key, d.Resolve(value))

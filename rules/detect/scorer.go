@@ -178,7 +178,7 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 			u.State = Learning
 		}
 		if outside { // what cannot be right is wrong from the first point on
-			u.Score = c.beyond(value)
+			u.Score, u.Lower, u.Upper = c.beyond(value), c.Range[0], c.Range[1]
 			u.Hold = u.Score
 		}
 		return u

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -16,22 +15,19 @@ import (
 // several are the inputs of one entity, or of a model that judges series
 // together, its members.
 type Columns struct {
-	rule  *Rule
-	spec  *lang.Anomaly
-	frame Frame
-	at    []*Sample // where each column stands in the frame
+	rule        *Rule
+	frame       Frame
+	at          []*Sample // where each column stands in the frame
+	startedOver bool
 }
 
-// NewColumns makes a rule with that model and defaults for lines of n numbers.
-func NewColumns(model lang.ModelExpr, direction lang.Direction, n int) (*Columns, error) {
-	call, isCall := model.(lang.Call)
+// NewColumns evaluates a rule over lines of n numbers. Of the rule the model
+// counts, and the fields that say how values are judged.
+func NewColumns(rule lang.Anomaly, n int) (*Columns, error) {
+	call, isCall := rule.Model.(lang.Call)
 	members := isCall && lang.TraitsOf(call.Name).Group
-	spec := &lang.Anomaly{
-		Name: "columns", Model: model, Direction: direction, Limit: max(n, 1),
-		Range: [2]float64{math.Inf(-1), math.Inf(1)}, Width: [2]float64{1, 1},
-		Accept: lang.DefaultAccept,
-	}
-	c := &Columns{spec: spec}
+	c := &Columns{}
+	rule.Name, rule.Limit, rule.Output, rule.Inputs = "columns", max(n, 1), 0, nil
 	for i := range n {
 		ls := labels.EmptyLabels()
 		if members {
@@ -41,7 +37,7 @@ func NewColumns(model lang.ModelExpr, direction lang.Direction, n int) (*Columns
 			c.frame.Vectors = append(c.frame.Vectors, nil)
 		}
 		if n > 1 && !members {
-			spec.Inputs = append(spec.Inputs, lang.Source{Name: strconv.Itoa(i + 1)})
+			rule.Inputs = append(rule.Inputs, lang.Source{Name: strconv.Itoa(i + 1)})
 		}
 		last := len(c.frame.Vectors) - 1
 		c.frame.Vectors[last] = append(c.frame.Vectors[last], Sample{Labels: ls})
@@ -52,17 +48,13 @@ func NewColumns(model lang.ModelExpr, direction lang.Direction, n int) (*Columns
 		}
 	}
 	var err error
-	c.rule, err = New(spec)
+	c.rule, err = New(&rule)
 	return c, err
 }
 
-// Accept sets after how long a level that holds is what is expected. Everything
-// learned is forgotten: it comes before the first Step.
-func (c *Columns) Accept(after time.Duration) (err error) {
-	c.spec.Accept = after
-	c.rule, err = New(c.spec)
-	return err
-}
+// StartedOver tells that the newest line lay so far before the lines before it
+// that all that was learned has been forgotten (see Changes).
+func (c *Columns) StartedOver() bool { return c.startedOver }
 
 // Step scores the line of time t, milliseconds, and learns it. Of members the
 // verdict is that of the most anomalous one.
@@ -77,6 +69,7 @@ func (c *Columns) Step(t int64, values []float64) (detect.Verdict, error) {
 	if err != nil {
 		return detect.Verdict{}, err
 	}
+	c.startedOver = out.Changes.StartedOver
 	nan := math.NaN()
 	worst := detect.Verdict{Score: nan, Expected: nan, Lower: nan, Upper: nan, Hold: nan, Onset: nan}
 	for i, v := range out.Verdicts {

@@ -65,7 +65,9 @@ func TestColumnsEqualTheModelItself(t *testing.T) {
 		for _, n := range []int{1, 2, 5} {
 			for seed, direction := range []lang.Direction{lang.Both, lang.Above, lang.Below} {
 				rnd := rand.New(rand.NewSource(int64(seed)))
-				c, err := NewColumns(e, direction, n)
+				spec := lang.NewAnomaly(e)
+				spec.Direction = direction
+				c, err := NewColumns(*spec, n)
 				if err != nil {
 					t.Fatalf("%s of %d columns: %v", text, n, err)
 				}
@@ -104,11 +106,74 @@ func verdictBits(v detect.Verdict) string {
 }
 
 func TestColumnsOfAnotherNumber(t *testing.T) {
-	c, err := NewColumns(lang.Call{Name: "auto", Args: lang.Args{}}, lang.Both, 2)
+	c, err := NewColumns(*lang.NewAnomaly(lang.DefaultModel()), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Step(began, []float64{1}); err == nil {
 		t.Error("a line of one number after lines of two is taken")
+	}
+}
+
+// TestColumnsTellOfAClockThatWasAhead starts over more than an hour before the
+// newest line, not before.
+func TestColumnsTellOfAClockThatWasAhead(t *testing.T) {
+	c, err := NewColumns(*lang.NewAnomaly(lang.DefaultModel()), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []struct {
+		at          int64
+		startedOver bool
+	}{{began, false}, {began - 60*minute, false}, {began - 61*minute, true}, {began, false}} {
+		if _, err := c.Step(line.at, []float64{1}); err != nil {
+			t.Fatal(err)
+		}
+		if c.StartedOver() != line.startedOver {
+			t.Errorf("at %d: started over %v", line.at, c.StartedOver())
+		}
+	}
+}
+
+// TestScoresLieWhereTheLanguageSays holds what `chiron check` knows of scores
+// against those that models give, of one series and of two inputs.
+func TestScoresLieWhereTheLanguageSays(t *testing.T) {
+	for _, text := range []string{"auto", "zscore(threshold=3)"} {
+		model, err := lang.ParseModel(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{1, 2} {
+			c, err := NewColumns(*lang.NewAnomaly(model), n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rnd, top, values := rand.New(rand.NewSource(1)), 0.0, make([]float64, n)
+			for i := range 3000 {
+				for k := range values {
+					values[k] = 100 + rnd.NormFloat64()
+					if i%1000 > 990 {
+						values[k] = 1e12
+					}
+				}
+				v, err := c.Step(began+int64(i)*minute, values)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v.Score > lang.UsualScore && v.Score < lang.AnomalousScore {
+					t.Fatalf("%s of %d values: a score of %g is neither usual nor anomalous", text, n, v.Score)
+				}
+				if !math.IsNaN(v.Score) {
+					top = max(top, v.Score)
+				}
+			}
+			most := float64(lang.MostScore)
+			if text == "auto" {
+				most = lang.MostRankScore
+			}
+			if top > most || top < 0.8*most {
+				t.Errorf("%s of %d values scores %g at most, want up to %g", text, n, top, most)
+			}
+		}
 	}
 }

@@ -30,7 +30,7 @@ func (l *loader) alert(key, n *yaml.Node, a *Anomaly, g *Group) *AlertClause {
 		return c
 	}
 	ok := l.clean(func() {
-		l.doc.Object(n, "alert", map[string]diag.Field{
+		l.doc.Object(n, whatAlert, map[string]diag.Field{
 			"name": func(_, v *yaml.Node) { c.Name = l.alertName(v) },
 			"when": func(_, v *yaml.Node) { c.When = l.when(v) },
 			"for":  func(_, v *yaml.Node) { c.For = l.duration(v, "for") },
@@ -54,6 +54,8 @@ func (l *loader) alert(key, n *yaml.Node, a *Anomaly, g *Group) *AlertClause {
 		l.checkVariables(value(n, "labels"), "label", c.Labels, a)
 		l.checkVariables(value(n, "annotations"), "annotation", c.Annotations, a)
 		l.checkTemplates(n, c, a, g)
+		l.checkWhen(value(n, "when"), c, a)
+		l.checkFor(value(n, "for"), c, a)
 	}
 	return c
 }
@@ -88,6 +90,10 @@ func (l *loader) when(n *yaml.Node) string {
 	}
 	if v, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && !math.IsInf(v, 0) && !math.IsNaN(v) {
 		return "> " + strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	if comparison, ok := withoutName(text); ok {
+		l.doc.Errorf(n, "rule/alert", "when is compared with the score without naming it: write when: %q", comparison)
+		return "> 1"
 	}
 	prefix := MetricScore + " "
 	e, err := l.promQL.ParseExpr(prefix + text)

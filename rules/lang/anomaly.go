@@ -2,7 +2,6 @@ package lang
 
 import (
 	"maps"
-	"math"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
@@ -21,10 +20,8 @@ var aliases = map[string]string{
 
 // anomaly reads an anomaly rule of the group.
 func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
-	a := &Anomaly{
-		Range: [2]float64{math.Inf(-1), math.Inf(1)}, Width: [2]float64{1, 1}, Output: OutputDefault,
-		Model: DefaultModel(), Pos: pos(n), Limit: DefaultLimit, Accept: DefaultAccept,
-	}
+	a := NewAnomaly(DefaultModel())
+	a.Pos = pos(n)
 	if g.Limit > 0 {
 		a.Limit = g.Limit
 	}
@@ -63,7 +60,11 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 		"data_range":                func(_, v *yaml.Node) { a.Range = l.dataRange(v, "data_range") },
 		"scale":                     func(_, v *yaml.Node) { a.Width = l.widths(v, "scale") },
 	}
-	l.doc.Object(n, "anomaly rule", fields)
+	l.modelText = "auto"
+	if v := value(n, "model"); v != nil {
+		l.modelText = l.doc.Resolve(v).Value
+	}
+	l.doc.Object(n, whatAnomaly, fields)
 	l.checkAliases(n)
 	l.checkSources(n, a)
 	l.checkDirectionGiven(n, a)
@@ -71,6 +72,7 @@ func (l *loader) anomaly(n *yaml.Node, g *Group) *Anomaly {
 	l.checkCohort(n, a)
 	l.checkSeason(n, a)
 	l.checkCounters(a)
+	l.checkEffect(n, a)
 	l.checkLabels(labels, own)
 	l.checkReserved(labels, own)
 	l.warnTemplates(labels, own)

@@ -70,3 +70,45 @@ func (a *Anomaly) budgetOf(e ModelExpr) (perWeek float64, known bool) {
 	}
 	return perWeek, known
 }
+
+// FalseAlerts says how many false alerts that are, to two digits.
+func FalseAlerts(n float64) string {
+	if TwoDigits(n) == "1" {
+		return "1 false alert"
+	}
+	return TwoDigits(n) + " false alerts"
+}
+
+// TwoDigits prints a number to two digits and never with an exponent.
+func TwoDigits(n float64) string {
+	n, _ = strconv.ParseFloat(strconv.FormatFloat(n, 'e', 1, 64), 64)
+	return strconv.FormatFloat(n, 'f', -1, 64)
+}
+
+// WithoutBudget says of the models that have no budget of false alerts what
+// decides instead; "" when all have one.
+func (a *Anomaly) WithoutBudget() string {
+	var of []string
+	for _, c := range Calls(a.Model) {
+		if c.Args.Has(argAlerts) {
+			continue
+		}
+		var given []string
+		for _, p := range FindModel(c.Name).Params {
+			// Words and durations say who is judged.
+			if p.Border && (p.Type == Number || p.Type == Fraction) && c.Args.Has(p.Name) {
+				given = append(given, p.Name)
+			}
+		}
+		if len(given) == 0 {
+			of = append(of, c.Name+" decides by itself")
+			continue
+		}
+		verb := " decide"
+		if len(given) == 1 {
+			verb = " decides"
+		}
+		of = append(of, enumerate(given)+" of "+c.Name+verb)
+	}
+	return strings.Join(of, ", ")
+}

@@ -51,6 +51,13 @@ func (o Options) Load(file string, content []byte) (*File, diag.Problems) {
 	return f, ps
 }
 
+// Sound reads a file that may have errors and returns the rules without any, to
+// say what they mean. They are not checked together, and never run.
+func (o Options) Sound(file string, content []byte) *File {
+	l, root := newLoader(file, content, o)
+	return l.file(root)
+}
+
 // loader reads the nodes of one file.
 type loader struct {
 	doc          *diag.Doc
@@ -61,6 +68,7 @@ type loader struct {
 	interval     time.Duration // of the group being read; 0: unknown
 	silence      silence
 	merging      map[*yaml.Node]bool // whose merge keys are being carried out
+	modelText    string              // of the anomaly rule that is being read
 }
 
 func newLoader(file string, content []byte, o Options) (*loader, *yaml.Node) {
@@ -71,7 +79,9 @@ func newLoader(file string, content []byte, o Options) (*loader, *yaml.Node) {
 			doc.Problems[i].Severity = diag.Warning
 		}
 	}
-	return &loader{doc: doc, content: content, options: o, promQL: o.parser(), merging: map[*yaml.Node]bool{}}, root
+	l := &loader{doc: doc, content: content, options: o, promQL: o.parser(), merging: map[*yaml.Node]bool{}}
+	doc.Elsewhere = l.elsewhere
+	return l, root
 }
 
 func parsePrometheus(content []byte, p parser.Parser) (*rulefmt.RuleGroups, []error) {
@@ -125,10 +135,10 @@ func (l *loader) group(n *yaml.Node, others map[string]*yaml.Node) (Group, bool)
 		n = l.merged(n)
 		l.silence.rules = append(l.silence.rules, pos(n))
 		r := Rule{Pos: pos(n)}
-		ok := true
+		var ok bool
 		if value(n, "anomaly") != nil {
 			l.hasAnomalies = true
-			r.Anomaly = l.anomaly(n, &g)
+			ok = l.clean(func() { r.Anomaly = l.anomaly(n, &g) })
 			l.checkDuplicate(r.Anomaly, n, anomalies)
 		} else {
 			r.Prometheus, ok = l.prometheusRule(n)

@@ -38,7 +38,7 @@ func (l *loader) prometheusRule(n *yaml.Node) (rulefmt.Rule, bool) {
 	span := func(what string) diag.Field { return func(_, v *yaml.Node) { l.duration(v, what) } }
 	texts := func(what string) diag.Field { return func(_, v *yaml.Node) { l.stringMap(v, what) } }
 	ok := l.clean(func() {
-		l.doc.Object(n, "rule", map[string]diag.Field{
+		l.doc.Object(n, whatRule, map[string]diag.Field{
 			"record": scalar("record"), "alert": scalar("alert"), "expr": scalar("expr"), "for": span("for"),
 			"keep_firing_for": span("keep_firing_for"), "labels": texts("labels"), "annotations": texts("annotations"),
 			"anomaly": nil, // never read: such a rule is not ours; the word is here to be the nearest one

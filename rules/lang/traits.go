@@ -8,6 +8,7 @@ type Traits struct {
 	Vector    bool // takes several inputs at once; others have one model an input
 	Group     bool // judges all series of a rule together, and stands alone
 	Ratio     bool // judges a part by its total
+	Follows   bool // gets used to a new level by itself, whatever accept says
 	Sideless  bool // has no expected value: no direction, no least deviation, no range
 }
 
@@ -17,10 +18,13 @@ var traits = map[string]Traits{
 	"mad":         {Forecasts: true},
 	"seasonal":    {Forecasts: true},
 	"holtwinters": {Forecasts: true},
-	"trend":       {Forecasts: true},
+	"trend":       {Forecasts: true, Follows: true},
 	"prophet":     {Forecasts: true},
-	"iforest":     {Vector: true},
-	"lstm":        {Forecasts: true, Vector: true},
+	"iforest":     {Vector: true, Follows: true},
+	"lstm":        {Forecasts: true, Vector: true, Follows: true},
+	"discord":     {Follows: true},
+	"changepoint": {Follows: true},
+	"spectral":    {Follows: true},
 	"count":       {Forecasts: true},
 	"peers":       {Group: true},
 	"presence":    {Group: true, Sideless: true},
