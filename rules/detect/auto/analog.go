@@ -57,13 +57,16 @@ func (p *past) analog(b, of int64) (a analog) {
 	}
 	var weeks [ringWeeks]float64
 	w := 0
+	last, known := p.smooth(b-p.back(7), of)
 	for k := int64(1); k <= ringWeeks; k++ {
 		at := b - p.back(7*k)
 		v, ok := 0.0, false
 		if p.inRing(at, of) {
 			v, ok = p.smooth(at, of)
 		} else if k <= fineWeeks {
-			v, ok = p.older(at, of)
+			if v, ok = p.older(at, of); ok && known && p.alike(b-p.back(7), at, of) {
+				v = last
+			}
 		}
 		if ok {
 			weeks[w] = v
@@ -85,7 +88,7 @@ type sought struct {
 
 // in tells whether it is within what there was, give or take; or whether it would
 // have been, had only some of the values of a bucket been like it.
-func (w *sought) in(low, high float64) bool {
+func (w sought) in(low, high float64) bool {
 	if w.x >= low-w.tolerance && w.x <= high+w.tolerance {
 		return true
 	}
@@ -97,11 +100,13 @@ func (w *sought) in(low, high float64) bool {
 }
 
 // habit tells on how many days and weeks w was seen at the time of bucket b, and
-// whether those days are as many as make a habit: all of the last week that are
-// weekdays, or of a weekend, as this one is, or three at least; or three of any
-// kind for which it was new: weekdays do not make a habit of what weekends are
-// like. timed tells that the time of day is expected, to the bucket.
-func (p *past) habit(b int64, w sought, timed bool) (daily bool, weeks int) {
+// whether those days are as many as make a habit: three that are weekdays, or of a
+// weekend, as this one is, or all of the last week of a series that has not seen
+// three; or three of any kind for which it was new: weekdays do not make a habit of
+// what weekends are like. timed tells that the time of day is expected, to the
+// bucket, weekly that the weekday is, too: then what other days are like is no
+// habit, but for what is new to them.
+func (p *past) habit(b int64, w sought, timed, weekly bool) (daily bool, weeks int) {
 	of, older := p.under(b), p.widestReach
 	if timed {
 		older = p.olderReach
@@ -110,7 +115,9 @@ func (p *past) habit(b int64, w sought, timed bool) (daily bool, weeks int) {
 		if p.inRing(at, of) {
 			return w.in(p.reach(at, of))
 		}
-		return w.in(older(at, of))
+		hourly := w // of an hour only the mean is known
+		hourly.dilution = max(hourly.dilution, mostDiluted)
+		return hourly.in(older(at, of))
 	}
 	alike, seenAlike, seenNew := 0, 0, 0
 	for k := int64(1); k <= lastDays; k++ {
@@ -119,11 +126,22 @@ func (p *past) habit(b int64, w sought, timed bool) (daily bool, weeks int) {
 		switch {
 		case low > high: // nothing is known of it
 		case p.weekend(at) == p.weekend(b):
-			if alike++; w.in(low, high) {
+			if alike++; w.in(low, high) && !(weekly && week(at-p.back(7))) {
 				seenAlike++
 			}
 		case w.in(low, high) && !week(at-p.back(7)):
 			seenNew++
+		}
+	}
+	if p.weekend(b) { // a week has two of them
+		for k := lastDays + int64(1); k <= 2*lastDays; k++ {
+			if at := b - p.back(k); p.weekend(at) {
+				if low, high := older(at, of); low <= high {
+					if alike++; w.in(low, high) && !weekly {
+						seenAlike++
+					}
+				}
+			}
 		}
 	}
 	daily = alike >= 2 && seenAlike >= min(habitDays, alike) || seenAlike+seenNew >= habitDays

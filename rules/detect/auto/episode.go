@@ -124,6 +124,11 @@ func (m *weigher) holds(s *scene) float64 {
 			return 1
 		}
 		return 0
+	case ofMissing:
+		if s.missing {
+			return 1
+		}
+		return 0
 	case ofSpread:
 		return sign * float64(s.stat[ofSpread]) / float64(m.threshold(ofSpread, side))
 	case ofJump:
@@ -202,7 +207,7 @@ func (m *weigher) acceptable(s *scene) bool {
 		after /= min(mostSooner, math.Exp2(float64(ep.accepted)-1))
 	}
 	switch {
-	case ep.how == ofRest:
+	case ep.how == ofRest || ep.how == ofMissing:
 		return age > full
 	case ep.how == int8(ofSpread):
 		return age > min(after, spreadAccept)
@@ -319,6 +324,7 @@ func (m *Model) accept(s *scene) {
 		usual(&ep.shift, ep.peak[ofThree])
 	}
 	switch ep.how {
+	case ofMissing:
 	case ofRest:
 		m.same.longest = float32(m.same.run)
 	case int8(ofSpread):

@@ -34,7 +34,8 @@ const (
 	// usualSpread is the mean size of deviations in widths, of a normal
 	// distribution.
 	usualSpread = 0.8
-	statClip    = 8 // widths that one value adds to a mean
+	statClip    = 8 // widths that one value adds to a mean,
+	habitMean   = 1 // and what is a habit
 	// Evidence counts less on the first day, and of few points (see young).
 	firstDay, firstPoints = day, 100
 	learnFrom             = 0.4 * day // for tails
@@ -93,6 +94,15 @@ func (m *weigher) mean(i int, mean, z float32, dt float64) float32 {
 // depend on each other.
 func (m *weigher) inserts(i int) float64 { return max(horizon[i]/4, m.step) }
 
+// counted is what a deviation counts as in means. A habit that goes on for hours must not
+// pass in the sum what one value of it does not.
+func (s *scene) counted() float64 {
+	if s.excused {
+		return clip(s.z, habitMean)
+	}
+	return clip(s.z, statClip)
+}
+
 // weigh makes the evidence of a scene.
 func (m *weigher) weigh(s *scene) {
 	e := &m.ev
@@ -101,7 +111,7 @@ func (m *weigher) weigh(s *scene) {
 		mean, z = [stats]float32{}, [3]float32{}
 	}
 	z[m.n%3] = float32(s.z)
-	clipped := float32(clip(s.z, statClip))
+	clipped := float32(s.counted())
 	s.stat[ofJump] = float32(s.zJump)
 	s.stat[ofThree] = middle(z)
 	for i := ofFive; i < stats; i++ {
@@ -138,6 +148,9 @@ func (m *weigher) weigh(s *scene) {
 	s.evidence = float64(best)
 	if best <= 1 && s.stuck {
 		s.evidence, s.which = 1.05, ofRest
+	}
+	if best <= 1 && s.missing {
+		s.evidence, s.which = 1.05, ofMissing
 	}
 	s.hold = s.evidence
 	if m.ep.on {
@@ -219,7 +232,7 @@ func normalTail(p float64) float64 { return math.Sqrt2 * math.Erfcinv(2*min(p, 0
 func (e *evidence) learn(m *weigher, s *scene, begins bool) {
 	e.z[m.n%3] = float32(s.z)
 	for i := ofFive; i < stats; i++ {
-		e.mean[i] = m.mean(i, e.mean[i], float32(clip(s.z, statClip)), s.dt)
+		e.mean[i] = m.mean(i, e.mean[i], float32(s.counted()), s.dt)
 	}
 	for i := range e.off {
 		e.off[i] += s.led

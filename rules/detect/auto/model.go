@@ -69,6 +69,8 @@ type Model struct {
 
 	kind    kind
 	blind   uint8 // points to come that are learned and not judged
+	missing int8  // 1 or -1: what is above or below should have been in the newest buckets
+	weekly  bool  // likewise, but only other weeks tell
 	rises   uint16
 	falls   uint16
 	past    *past

@@ -190,6 +190,41 @@ func (p *past) older(b, of int64) (float64, bool) {
 	return v, true
 }
 
+// alike tells whether what is left of a week before the ring is what bucket recent was
+// like: of the old one only means of an hour are known, which tell nothing of where in
+// it a job begins and ends.
+func (p *past) alike(recent, old, of int64) bool {
+	was, ok := p.pieceAt(p.pieceOf(old), of)
+	if !ok {
+		return false
+	}
+	from := p.pieceOf(old)*p.perPiece + recent - old
+	low, high := math.Inf(1), math.Inf(-1)
+	for k := -p.perPiece; k < 2*p.perPiece; k++ {
+		if v, ok := p.at(from+k, of); ok {
+			low, high = min(low, v), max(high, v)
+		}
+	}
+	mean, n := p.hourOf(recent, old, of)
+	return n > 0 && math.Abs(mean-was) <= alikeShare*(high-low)
+}
+
+// hourOf is the mean of the buckets around recent that lie there as those of one piece
+// lie around old.
+func (p *past) hourOf(recent, old, of int64) (mean, n float64) {
+	from := p.pieceOf(old)*p.perPiece + recent - old
+	for k := range p.perPiece {
+		if v, ok := p.at(from+k, of); ok {
+			mean += v
+			n++
+		}
+	}
+	return mean / max(n, 1), n
+}
+
+// alikeShare is the part of the movement nearby by which pieces that are alike may differ.
+const alikeShare = 0.25
+
 // olderReach is reach for the weeks before the ring.
 func (p *past) olderReach(b, of int64) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)

@@ -109,7 +109,7 @@ func TestClosingABucketChangesNoAnswer(t *testing.T) {
 			}
 			for _, x := range []float64{-50, 0, 50} {
 				for _, timed := range []bool{false, true} {
-					daily, weeks := p.habit(now+1, sought{x, 0, 20, 2}, timed)
+					daily, weeks := p.habit(now+1, sought{x, 0, 20, 2}, timed, false)
 					if daily {
 						weeks += 100
 					}

@@ -29,7 +29,7 @@ func (m *Model) advance(s *scene) {
 	instead := math.NaN()
 	if ep := &m.ep; ep.on && p.started {
 		age := float64(m.last-ep.since) / 1000
-		if age > rememberAnomaly || ep.how >= int8(ofHours) && ep.how != ofRest && age > rememberSlow {
+		if age > rememberAnomaly || ep.how >= int8(ofHours) && ep.how < stats && age > rememberSlow {
 			if a := m.analogs.of(p, p.now)[1]; a.ok[byDay] {
 				instead = a.v[byDay]
 			} else {
@@ -38,6 +38,7 @@ func (m *Model) advance(s *scene) {
 		}
 	}
 	p.advance(b, instead)
+	m.missing, m.weekly = p.missing(sigma * float64(m.width.all))
 	if m.n%unitEvery == 0 && m.width.all > 0 {
 		want := sigma * float64(m.width.all) / unitParts
 		level := m.follows.mean[byLevel]

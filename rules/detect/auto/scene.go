@@ -17,6 +17,8 @@ type scene struct {
 	// repeats tells of a value that is the one before, stuck of one that is so for
 	// much longer than ever.
 	repeats, stuck bool
+	missing        bool // something that should be there is not
+	excused        bool // it is a habit
 	dt             float64
 	civil          int64 // seconds
 	block          int64
@@ -100,9 +102,18 @@ func (m *Model) look(t int64, raw float64) *scene {
 	s.z = clip(s.off/s.width, mostWidths)
 	s.zJump = clip(away(s.jump, s.off, 3*s.width)/s.jumpWidth, mostWidths)
 	m.allowHabits(s)
+	s.missing = m.misses(s)
 	m.weigh(s)
 	s.rank = m.rank.of(s)
 	return s
+}
+
+// misses tells whether something that should be there is not.
+func (m *Model) misses(s *scene) bool {
+	if m.missing == 0 || m.weekly && s.lead == byTime+byWeek { // who leads knows of it
+		return false
+	}
+	return float64(m.missing)*s.z < missedWidths*missedShare
 }
 
 // Habits: what was seen at this time on several of the last days, or in other
@@ -116,6 +127,9 @@ const (
 	habitFrom, habitJump = 2.5, 3.5
 	habitAge             = 3 * day
 	habitWeekAge         = 15 * day
+	// mostDiluted bounds how many times larger than the mean of its bucket a habit
+	// may be: a bucket that was full of it would excuse far more.
+	mostDiluted = 4
 )
 
 func (m *Model) allowHabits(s *scene) {
@@ -128,13 +142,14 @@ func (m *Model) allowHabits(s *scene) {
 		tolerance = min(tolerance, float64(m.same.size)/2)
 	}
 	bucket := m.past.bucketOf(s.civil)
-	w := sought{s.x, s.expected, tolerance, max(1, float64(m.past.bucket)/m.step)}
+	w := sought{s.x, s.expected, tolerance, max(1, min(mostDiluted, float64(m.past.bucket)/m.step))}
 	allowed := m.past.pulse(bucket, w)
 	if !allowed && age > habitAge {
-		daily, weeks := m.past.habit(bucket, w, m.expect.timed(s))
+		daily, weeks := m.past.habit(bucket, w, m.expect.timed(s), s.lead == byTime+byWeek)
 		allowed = daily || weeks >= habitWeeks && age > habitWeekAge
 	}
 	if allowed {
+		s.excused = true
 		s.z = clip(s.z, habitWidths*scale)
 		s.zJump = clip(s.zJump, habitWidths*scale)
 	}

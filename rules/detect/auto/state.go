@@ -132,6 +132,8 @@ func (m *Model) code(c *coder) {
 	number(c, 1, &m.kind)
 	number(c, 2, &m.rises, &m.falls)
 	number(c, 1, &m.blind)
+	number(c, 1, &m.missing)
+	c.bool(&m.weekly)
 	for i := range m.past.recent {
 		c.float(&m.past.recent[i])
 	}
@@ -336,6 +338,6 @@ func (m *weigher) sound() bool {
 			return false
 		}
 	}
-	howKnown := ep.how >= 0 && ep.how < stats || ep.how == ofRest
+	howKnown := ep.how >= 0 && ep.how < stats || ep.how == ofRest || ep.how == ofMissing
 	return m.n >= 0 && m.n < 1<<53 && m.step >= leastGap/2 && m.step < 1e12 && m.same.share >= 0 && m.same.size >= 0 && howKnown && ep.lead < expected
 }

@@ -1,0 +1,149 @@
+package auto
+
+import "math"
+
+// What has come again and again at a constant pace, and does not come now, is missed:
+// jobs several times a day, and weekly ones, of which no expectation that leads need
+// know. Those that come every day are expected by the time of day.
+const (
+	// missedTimes is how many times it must have come before, missedWidths how far out
+	// it must have been each time, in widths.
+	missedTimes, missedWeeks = 4, 3
+	missedWidths             = 10
+	// missedShare is the part of it that would be seen as its coming.
+	missedShare = 0.5
+	// missedHours is how long before and after a weekly one it must have been gone.
+	missedHours = 6
+)
+
+// ofMissing is what begins an episode of a series in which something is missing.
+const ofMissing int8 = 10
+
+// missing tells what should have been in the newest closed buckets, above or below
+// what there was: 1, -1, or 0 for nothing. weekly tells that only another week knows.
+func (p *past) missing(width float64) (sign int8, weekly bool) {
+	if p.bucket > fine {
+		return 0, false
+	}
+	at := p.now - 1 - nearby // the times nearby have gone by, too
+	low, high := p.reach(at, p.now)
+	if low > high {
+		return 0, false
+	}
+	least := missedWidths * width
+	for _, hours := range pulses {
+		every := hours * hourLength / p.bucket
+		if every*p.bucket != hours*hourLength || every < 2*nearby || at-missedTimes*every < p.first {
+			continue
+		}
+		if s := p.missed(at, every, low, high, least); s != 0 {
+			return s, false
+		}
+	}
+	return p.missedWeekly(at, low, high, least), true
+}
+
+// missed looks for something that has come every so many buckets before at, and was
+// gone in between. What did not come yesterday, or a week ago, need not come now.
+func (p *past) missed(at, every int64, low, high, least float64) int8 {
+	last, ok := p.at(at-every, p.now)
+	before, known := p.smooth(at-every/2, p.now)
+	if !ok || !known {
+		return 0
+	}
+	for _, sign := range [2]int8{1, -1} {
+		come := float64(sign) * (last - before)
+		if come < least || came(low, high, before, come, sign) {
+			continue
+		}
+		for _, days := range [2]int64{1, 7} {
+			if l, h := p.reach(at-p.back(days), p.now); l <= h && !came(l, h, before, come, sign) {
+				return 0
+			}
+		}
+		times := int64(1)
+		for ; times < missedTimes; times++ {
+			k := at - (times+1)*every
+			l, h := p.reach(k, p.now)
+			between, ok := p.smooth(k+every/2, p.now)
+			if !ok || l > h {
+				break
+			}
+			c := h - between
+			if sign < 0 {
+				c = between - l
+			}
+			if c < missedShare*come || c < least || math.Abs(between-before) > missedShare*come {
+				break
+			}
+		}
+		if times == missedTimes {
+			return sign
+		}
+	}
+	return 0
+}
+
+// came tells whether what is so far from before to one side is there now.
+func came(low, high, before, come float64, sign int8) bool {
+	if sign > 0 {
+		return high-before >= missedShare*come
+	}
+	return before-low >= missedShare*come
+}
+
+// missedWeekly looks for something that was there at this time of the last weeks, and
+// on no other day.
+func (p *past) missedWeekly(at int64, low, high, least float64) int8 {
+	week := at - p.back(7)
+	if at-p.back(7*missedWeeks) < p.first {
+		return 0
+	}
+	a := p.analog(at, p.now)
+	was, ok := p.at(week, p.now)
+	if !ok || !a.ok[byDay] {
+		return 0
+	}
+	usual := a.v[byDay]
+	come, sign := was-usual, int8(1)
+	if come < 0 {
+		come, sign = -come, -1
+	}
+	if come < least || came(low, high, usual, come, sign) {
+		return 0
+	}
+	// Some hours before and after it, and on the days after it, all was as usual: it was
+	// a job, and no level.
+	hours := missedHours * hourLength / p.bucket
+	for _, k := range [...]int64{week - hours, week + hours, at - p.back(5), at - p.back(6)} {
+		v, ok := p.at(k, p.now)
+		if !p.inRing(k, p.now) {
+			v, ok = p.older(k, p.now)
+		}
+		if !ok || math.Abs(v-usual) > missedShare/2*come {
+			return 0
+		}
+	}
+	for k := int64(2); k <= missedWeeks; k++ {
+		if !p.cameHourly(week, at-p.back(7*k), usual, least/3, sign) {
+			return 0
+		}
+	}
+	return sign
+}
+
+// cameHourly tells whether a week of which only hours are known was rather like bucket
+// recent than as usual: the mean of an hour must show that by least.
+func (p *past) cameHourly(recent, old int64, usual, least float64, sign int8) bool {
+	if p.inRing(old, p.now) {
+		v, ok := p.at(old, p.now)
+		return ok && float64(sign)*(v-usual) >= least
+	}
+	was, ok := p.pieceAt(p.pieceOf(old), p.now)
+	if !ok {
+		return false
+	}
+	mean, n := p.hourOf(recent, old, p.now)
+	by := float64(sign) * (mean - usual)
+	return n > 0 && by >= least && float64(sign)*(was-usual) >= missedShare*by
+}
