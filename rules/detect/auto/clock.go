@@ -149,5 +149,6 @@ func (m *Model) begin(k kind, blind uint8) {
 		weigher: weigher{c: m.c, now: m.now, n: stepPoints + 1, step: m.step, gaps: m.gaps},
 		past:    &past{}, kind: k, rises: m.rises, falls: m.falls, blind: blind,
 	}
+	m.same.positive = k == counter
 	m.past.start(m.step)
 }

@@ -78,6 +78,11 @@ const (
 	// Before there are bodyFew values, or bodyFewest, unknownDistance counts.
 	bodyFewest, bodyFew = 40, 100
 	unknownDistance     = 2
+	// nearMost is the part of a threshold that is taken for usual at most.
+	nearMost = 0.85
+	// severalMost is how many times as far as a threshold, from the usual value, one
+	// point of an episode counts in a mean at most.
+	severalMost = 2
 	// A quantile of few values may be too small: of bodyWiden values the threshold is
 	// twice as far from the median. bodyCount values must exceed a quantile.
 	bodyWiden, bodyCount = 30, 10
@@ -133,7 +138,14 @@ func (d *distance) look(m *Several, dt float64, gap bool) {
 		if gap || m.n == 0 {
 			before = d.usually(k)
 		}
-		d.next[k] = before + dt/(max(distanceHorizon[k], leastSteps*m.step)+dt)*(math.Log1p(d.now)-before)
+		now := math.Log1p(d.now)
+		if k == ofShort && m.ep.on { // what it takes for it to be over must not depend on how far it went
+			border := float64(d.threshold(k))
+			usual := float64(d.near(k, float32(border)))
+			most := math.Log1p(math.Pow(usual+severalMost*(border-usual), 2))
+			now, before = min(now, most), min(before, most)
+		}
+		d.next[k] = before + dt/(max(distanceHorizon[k], leastSteps*m.step)+dt)*(now-before)
 		d.stat[k] = float32(math.Sqrt(math.Expm1(d.next[k])))
 	}
 }
@@ -147,13 +159,16 @@ func (d *distance) threshold(k int) float32 {
 	return t.at * (1 + t.caution)
 }
 
+// near is the usual value of a statistic, or what lies well below its threshold.
+func (d *distance) near(k int, border float32) float32 { return min(d.usual[k], nearMost*border) }
+
 // holds is how far the newest distances are beyond the usual ones, in the
 // threshold's distance from these; likewise how many inputs are off, when that has begun it.
 func (d *distance) holds(how int) float64 {
 	most := 0.0
 	for _, k := range [...]int{ofShort, how} {
 		border := d.threshold(k)
-		usual := min(d.usual[k], border/2)
+		usual := d.near(k, border)
 		if k == ofShort || k == ofMany {
 			most = max(most, float64((d.stat[k]-usual)/(border-usual)))
 		}

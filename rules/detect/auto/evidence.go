@@ -31,6 +31,9 @@ var (
 
 const (
 	leastSteps, spreadSteps = 3, 20 // of a horizon
+	// While the spread is anomalous its mean is over so many seconds, and one value
+	// counts so many thresholds at most: it is over within ten minutes.
+	spreadOver, spreadMost = 300, 1.2
 	// usualSpread is the mean size of deviations in widths, of a normal
 	// distribution.
 	usualSpread = 0.8
@@ -81,11 +84,17 @@ func (m *weigher) rate(i int, dt float64) float32 {
 
 // mean is that of a statistic with one deviation more.
 func (m *weigher) mean(i int, mean, z float32, dt float64) float32 {
-	if i == ofSpread {
-		z = max(z, -z)
-		if mean == 0 {
-			mean = usualSpread
-		}
+	if i != ofSpread {
+		return mean + m.rate(i, dt)*(z-mean)
+	}
+	z = max(z, -z)
+	if mean == 0 {
+		mean = usualSpread
+	}
+	if m.ep.on && m.ep.how == int8(ofSpread) { // what it takes for it to be over must not depend on how wild it was
+		most := usualSpread + spreadMost*m.threshold(ofSpread, 0)
+		dt = min(dt, longGapSteps*m.step)
+		return min(mean, most) + float32(dt/(max(spreadOver, leastSteps*m.step)+dt))*(min(z, most)-min(mean, most))
 	}
 	return mean + m.rate(i, dt)*(z-mean)
 }

@@ -72,7 +72,7 @@ func (w *widths) learn(m *Model, s *scene, begins bool) {
 	if known {
 		teach(m, &w.quarter[sod/quarterLength], w.all, d, sod, quarterLength)
 	}
-	if m.n > 4 {
+	if n > 4 {
 		w.jump += float32(max(min(m.step/allMemory, 1), 1/(n-3)) * (j - float64(w.jump)))
 		if known {
 			teach(m, &w.hour[sod/hourLength], w.jump, j, sod, hourLength)
