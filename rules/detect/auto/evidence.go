@@ -39,6 +39,11 @@ const (
 	usualSpread = 0.8
 	statClip    = 8 // widths that one value adds to a mean,
 	habitMean   = 1 // and what is a habit
+	// meanReach is the part of statClip that no threshold of a mean is above: it could
+	// not be crossed by what is far out for all of its time.
+	meanReach = 0.85
+	// usualChange is how much larger than the usual ones another change of level is.
+	usualChange = 1.3
 	// Evidence counts less on the first day, and of few points (see young).
 	firstDay, firstPoints = day, 100
 	learnFrom             = 0.4 * day // for tails
@@ -199,17 +204,19 @@ func (m *weigher) threshold(i, side int) float32 {
 	if at == 0 { // nothing has been learned
 		at = float32(unknownFactor * m.leastOf(i))
 	}
-	if m.ep.accepted > oftenAccepted { // this series is used to changes of some size
-		switch {
-		case i == ofJump:
-			at = max(at, 1.3*m.ep.jump)
-		case i != ofSpread:
-			at = max(at, 1.3*m.ep.shift)
-		}
-	}
 	at *= 1 + t.caution
 	if i < briefs {
 		at = max(at, m.ev.burst[i][side].usual(i))
+	} else {
+		at = min(at, meanReach*statClip)
+	}
+	if m.ep.accepted > oftenAccepted { // this series is used to changes of some size
+		switch {
+		case i == ofJump:
+			at = max(at, usualChange*m.ep.jump)
+		case i != ofSpread:
+			at = max(at, usualChange*m.ep.shift)
+		}
 	}
 	return max(at, float32(m.leastOf(i)))
 }

@@ -9,11 +9,13 @@ const (
 	// missedTimes is how many times it must have come before, missedWidths how far out
 	// it must have been each time, in widths.
 	missedTimes, missedWeeks = 4, 3
-	missedWidths             = 10
+	missedWidths, weekWidths = 6, 10
 	// missedShare is the part of it that would be seen as its coming.
 	missedShare = 0.5
 	// missedHours is how long before and after a weekly one it must have been gone.
 	missedHours = 6
+	// alikeLeast is the part of an hour's mean that other weeks must have had, too.
+	alikeLeast = 0.7
 )
 
 // ofMissing is what begins an episode of a series in which something is missing.
@@ -40,7 +42,7 @@ func (p *past) missing(width float64) (sign int8, weekly bool) {
 			return s, false
 		}
 	}
-	return p.missedWeekly(at, low, high, least), true
+	return p.missedWeekly(at, low, high, weekWidths*width), true
 }
 
 // missed looks for something that has come every so many buckets before at, and was
@@ -77,12 +79,26 @@ func (p *past) missed(at, every int64, low, high, least float64) int8 {
 				break
 			}
 		}
-		if times == missedTimes {
+		if times == missedTimes && p.quiet(at-every, at, before, come, sign) {
 			return sign
 		}
 	}
 	return 0
 }
+
+// quiet tells whether nothing like it came at any other time between two buckets: what
+// comes at random comes at a constant pace now and then.
+func (p *past) quiet(from, to int64, before, come float64, sign int8) bool {
+	for k := from + jobLength(to-from); k < to-nearby; k++ {
+		if v, ok := p.at(k, p.now); ok && came(v, v, before, come, sign) {
+			return false
+		}
+	}
+	return true
+}
+
+// jobLength is how many buckets something may go on for that comes every so many.
+func jobLength(every int64) int64 { return max(nearby+1, int64(pulseShare*float64(every))) }
 
 // came tells whether what is so far from before to one side is there now.
 func came(low, high, before, come float64, sign int8) bool {
@@ -145,5 +161,5 @@ func (p *past) cameHourly(recent, old int64, usual, least float64, sign int8) bo
 	}
 	mean, n := p.hourOf(recent, old, p.now)
 	by := float64(sign) * (mean - usual)
-	return n > 0 && by >= least && float64(sign)*(was-usual) >= missedShare*by
+	return n > 0 && by >= least && float64(sign)*(was-usual) >= alikeLeast*by
 }

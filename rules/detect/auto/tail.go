@@ -28,6 +28,7 @@ const (
 	// so many values exceed, but for the very first.
 	tailBegin, tailEndCount, tailEndMost = 0.2, 10, 0.1
 	shapeMost                            = 0.8
+	mostBeyond, seenShape                = 1.5, 0.3
 	peakClip                             = 1.5
 )
 
@@ -142,5 +143,18 @@ func (t *tail) border(p, least, leastShape float64) float64 {
 	} else { // it has been seen often enough
 		at = min(at, t.quantile(p))
 	}
-	return max(at, least)
+	// Beyond the largest value that there was, no tail is heavier than one that just
+	// has no variance.
+	most := t.largest() * max(mostBeyond, math.Pow(n*p, -seenShape))
+	return max(min(at, most), least)
+}
+
+// largest is the upper edge of the bin of the largest value.
+func (t *tail) largest() float64 {
+	for b := tailBins - 1; b > 0; b-- {
+		if t.count[b] > 0 {
+			return edges[b+1]
+		}
+	}
+	return edges[1]
 }
