@@ -103,7 +103,7 @@ func (b *Budgeted) reserve() {
 
 const (
 	idBudgeted      byte = 60
-	budgetedVersion byte = 4
+	budgetedVersion byte = 5
 )
 
 // AppendBinary appends the model's state and what is known of its deviations.
