@@ -99,6 +99,7 @@ func (m *MAD) Learn(p Point, weight float64) {
 		m.wait(p.T)
 		return
 	}
+	m.cross(p.T)
 	m.n++
 	m.last = p.T
 	if weight < 0.5 || m.size > 0 && p.T-m.kept < m.distance() {
@@ -114,6 +115,18 @@ func (m *MAD) distance() int64 {
 		return m.slot
 	}
 	return m.every
+}
+
+// cross lets a gap before t pass, of which some steps count. If all of it did, the
+// few points after a gap would have to say alone what is usual.
+func (m *MAD) cross(t int64) {
+	if m.size < minPoints {
+		return
+	}
+	most := gapSteps * (m.kept - m.times[m.oldest()]) / int64(m.size-1)
+	if t-m.last > most {
+		m.wait(t - most)
+	}
 }
 
 // wait lets time pass up to t without that a point gets older.

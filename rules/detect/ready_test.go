@@ -100,3 +100,40 @@ func TestNobodyIsToldOfAModelThatHasJustBecomeReady(t *testing.T) {
 		})
 	}
 }
+
+// TestNobodyIsToldOfTheEndOfAGap lets noise that stays as it is come back after
+// hours and days: one value says as little after a gap as at any time.
+func TestNobodyIsToldOfTheEndOfAGap(t *testing.T) {
+	const seeds, after = 3, 6 * time.Hour
+	for _, m := range readies {
+		t.Run(m.name, func(t *testing.T) {
+			for _, gap := range []time.Duration{2 * time.Hour, 2*day + 7*time.Hour, 10 * day} {
+				series, total, told := 0, 0, map[string]int{}
+				for _, step := range []int64{300, 3600} {
+					for k, n := range stationary {
+						for seed := range seeds {
+							s := NewScorer(m.make(), ScorerConfig{})
+							value := n.make(rand.New(rand.NewSource(100*step+int64(10*k+seed))), float64(step))
+							at := int64(0)
+							for ; at < (m.learn + 3*day).Milliseconds(); at += step * 1000 {
+								s.Step(Point{at, value()})
+							}
+							series++
+							for back := at + gap.Milliseconds(); at < back+after.Milliseconds(); at += step * 1000 {
+								if v := value(); at >= back && s.Step(Point{at, v}).Onset > 1 {
+									told[n.name]++
+									total++
+									break
+								}
+							}
+						}
+					}
+				}
+				t.Logf("%v: %d of %d series are told of: %v", gap, total, series, told)
+				if total > 4 {
+					t.Errorf("%d of %d series are told of in %v after a gap of %v: %v", total, series, after, gap, told)
+				}
+			}
+		})
+	}
+}

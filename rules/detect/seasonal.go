@@ -196,6 +196,9 @@ func (p *profile) learn(phase, remainder, weight float64) {
 	}
 }
 
+// gapSteps is how many usual steps a value stands for at most.
+const gapSteps = 4
+
 // shift moves x, but not out of what fits.
 func shift(x *float32, by float64) {
 	if m := float64(*x) + by; math.Abs(m) <= math.MaxFloat32 {
@@ -223,6 +226,7 @@ func (m *Seasonal) Learn(p Point, weight float64) {
 	if m.dt == 0 {
 		m.dt = dt
 	}
+	dt = min(dt, gapSteps*m.dt) // the first value after a gap does not stand for all of it
 	m.dt += (dt - m.dt) / 16
 	remainder := p.V - m.expect(p.T)
 	warm := m.State() == Ready
