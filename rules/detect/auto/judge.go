@@ -146,7 +146,11 @@ func (j *Judge) look(t int64, v float64, e Expectation) *scene {
 	return s
 }
 
-// jumps tells whether there is anything that a value may have jumped from.
+// aloneWidths is what is a width of a jump from what is expected: the first value
+// after a gap says less than one that is compared with its neighbours, too.
+const aloneWidths = 2
+
+// jumps tells whether there are values that this one may have jumped from.
 func (j *Judge) jumps(s *scene) bool { return !s.gap && j.row == int64(len(j.ev.off)) }
 
 // jumpWidth is the standard deviation of jumps, of which those of independent
@@ -181,9 +185,10 @@ func (j *Judge) minds(s *scene, anomalous bool) (begins bool) {
 
 // widen takes a deviation and a jump in, bounded.
 func (j *Judge) widen(s *scene) {
-	d, jump := math.Abs(s.off), s.jumpWidth/sigma // of a jump that is not known
-	if j.jumps(s) {
-		jump = math.Abs(s.jump)
+	d, jump := math.Abs(s.off), math.Abs(s.jump)
+	if !j.jumps(s) { // it is none
+		s.jumpWidth = j.jumpWidth(s.width)
+		jump = s.jumpWidth / sigma
 	}
 	if j.told++; j.told > 3 {
 		d, jump = min(d, widthClip*s.width), min(jump, widthClip*s.jumpWidth)
