@@ -141,7 +141,11 @@ func (j *Judge) look(t int64, v float64, e Expectation) *scene {
 		s.jump = s.off - middle(j.ev.off)
 	}
 	s.z = clip(s.off/s.width, mostWidths)
-	s.zJump = clip(away(s.jump, s.off, 3*s.width)/s.jumpWidth, mostWidths)
+	near := 3 * s.width
+	if math.Abs(s.off-s.jump) > near { // to come back from far out is no jump, however wide usual deviations are
+		near = 0
+	}
+	s.zJump = clip(away(s.jump, s.off, near)/s.jumpWidth, mostWidths)
 	j.weigh(s)
 	return s
 }
