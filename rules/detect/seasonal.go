@@ -121,6 +121,10 @@ func (m *Seasonal) expects(t int64) (value, below, above float64) {
 	return m.expect(t), m.sigma(), m.sigma()
 }
 
+func (m *Seasonal) beside(t, slots int64) float64 {
+	return m.expect(t + slots*m.profiles[0].period/int64(len(m.profiles[0].value)))
+}
+
 func (m *Seasonal) expect(t int64) float64 {
 	v := m.level + m.drift(t)
 	for i := range m.profiles {

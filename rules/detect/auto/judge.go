@@ -19,8 +19,19 @@ type Judge struct {
 }
 
 // Expectation is what somebody expects of a value: Below and Above are standard
-// deviations to either side.
-type Expectation struct{ Value, Below, Above float64 }
+// deviations to either side, and Low and High what is expected a little before or
+// after, or nothing else than Value.
+type Expectation struct{ Value, Below, Above, Low, High float64 }
+
+// edge is what is left of a deviation where another value is expected soon, or was
+// just before: what comes a little early, or stays a little longer, is on time. Of
+// the difference a width is usual noise and no edge.
+func (e Expectation) edge(off, width float64) float64 {
+	if off > 0 {
+		return max(0, off-max(0, e.High-e.Value-width))
+	}
+	return min(0, off+max(0, e.Value-e.Low-width))
+}
 
 // known tells whether anything is expected.
 func (e Expectation) known() bool { return e.Value-e.Value == 0 }
@@ -136,16 +147,17 @@ func (j *Judge) look(t int64, v float64, e Expectation) *scene {
 		width = e.Below
 	}
 	s.width = max(width, leastOfAll*sigma*j.size, floor)
+	off := e.edge(s.off, s.width) // what usual deviations are is learned without it
 	s.jumpWidth = max(j.jumpWidth(width), floor)
 	if j.jumps(s) {
 		s.jump = s.off - middle(j.ev.off)
 	}
-	s.z = clip(s.off/s.width, mostWidths)
+	s.z = clip(off/s.width, mostWidths)
 	near := 3 * s.width
 	if math.Abs(s.off-s.jump) > near { // to come back from far out is no jump, however wide usual deviations are
 		near = 0
 	}
-	s.zJump = clip(away(s.jump, s.off, near)/s.jumpWidth, mostWidths)
+	s.zJump = clip(away(s.jump, off, near)/s.jumpWidth, mostWidths)
 	j.weigh(s)
 	return s
 }
