@@ -214,7 +214,7 @@ func live(w *keptWorld, r *rand.Rand, restarts bool, condition string, hold, eva
 		}
 		load := map[string]float64{}
 		for _, pod := range []string{"a", "b"} {
-			if r.IntN(4) == 0 {
+			if w.now >= 15 && r.IntN(4) == 0 { // a model has to know first what is usual
 				loud[pod] = !loud[pod]
 			}
 			load[pod] = 10 + r.Float64()

@@ -54,7 +54,21 @@ func (b *Budgeted) expectation(t int64) auto.Expectation {
 		return auto.Expectation{Value: math.NaN()}
 	}
 	value, below, above := b.expects(t)
-	return auto.Expectation{Value: value, Below: below, Above: above}
+	e := auto.Expectation{Value: value, Below: below, Above: above, Low: value, High: value}
+	if m, ok := b.expecting.(slotted); ok {
+		for _, by := range [2]int64{-1, 1} {
+			v := m.beside(t, by)
+			e.Low, e.High = min(e.Low, v), max(e.High, v)
+		}
+	}
+	return e
+}
+
+// slotted is a model that knows the shape of a season by slots, and so not when
+// exactly within one a step comes.
+type slotted interface {
+	// beside is what is expected so many slots from t.
+	beside(t, slots int64) float64
 }
 
 // Learn takes p in. Without any weight the series is anomalous.
@@ -103,7 +117,7 @@ func (b *Budgeted) reserve() {
 
 const (
 	idBudgeted      byte = 60
-	budgetedVersion byte = 4
+	budgetedVersion byte = 5
 )
 
 // AppendBinary appends the model's state and what is known of its deviations.

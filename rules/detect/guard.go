@@ -15,6 +15,7 @@ type guard struct {
 	reach  float64 // how far from the median values have been let through
 	next   float64 // what that will be when values are back; 0: they are not out
 	home   float64 // median before the newest ones that were out
+	below  bool    // there has been a value below 0
 }
 
 const (
@@ -44,8 +45,17 @@ func (g *guard) bound(v float64) float64 {
 	return min(max(v, median-far), median+far)
 }
 
+// floor takes from an interval what a series that is never negative cannot reach.
+func (g *guard) floor(mid, lower, upper float64) (float64, float64, float64) {
+	if g.below {
+		return mid, lower, upper
+	}
+	return max(mid, 0), max(lower, 0), max(upper, 0)
+}
+
 // learn takes v in.
 func (g *guard) learn(v float64) {
+	g.below = g.below || v < 0
 	if !(math.Abs(v) < beyondUse) {
 		return
 	}
@@ -114,6 +124,7 @@ func (g *guard) write(w *writer) {
 	w.floats(g.newest[:])
 	w.int(int64(g.n))
 	w.floats([]float64{g.usual, g.reach, g.next, g.home})
+	w.bool(g.below)
 }
 
 func (g *guard) read(r *reader) {
@@ -122,6 +133,7 @@ func (g *guard) read(r *reader) {
 	var f [4]float64
 	r.floats(f[:])
 	g.usual, g.reach, g.next, g.home = f[0], f[1], f[2], f[3]
+	g.below = r.bool()
 	if !(g.usual >= 0 && g.reach >= 0 && g.next >= 0) {
 		r.fail("a distance that cannot be")
 	}

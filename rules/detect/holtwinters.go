@@ -105,6 +105,8 @@ func (m *HoltWinters) expects(t int64) (value, below, above float64) {
 	return m.forecast(t), m.sigma(), m.sigma()
 }
 
+func (m *HoltWinters) beside(t, slots int64) float64 { return m.forecast(t + slots*m.step) }
+
 // forecast interpolates between the middles of the steps around t.
 func (m *HoltWinters) forecast(t int64) float64 {
 	x := float64(t)/float64(m.step) - 0.5

@@ -45,6 +45,7 @@ func (s *Scorer) Forecast(t int64, confidence float64) (mid, lower, upper float6
 	if f, ok := s.ahead.(Forecaster); ok && math.IsNaN(mid) {
 		mid, lower, upper = f.Forecast(t, confidence)
 	}
+	mid, lower, upper = s.guard.floor(mid, lower, upper)
 	if s.c.HasRange {
 		lo, hi := s.c.Range[0], s.c.Range[1]
 		mid, lower, upper = min(max(mid, lo), hi), min(max(lower, lo), hi), min(max(upper, lo), hi)

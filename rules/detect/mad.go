@@ -28,9 +28,10 @@ const madSlots = 61
 // band does not move. Source: B. Iglewicz, D. Hoaglin, How to detect and
 // handle outliers, ASQC (1993).
 //
-// The window is held as madSlots points at even distances in time, each the
-// newest of its part: an exact median of a subsample in constant memory. A
-// quantile sketch would hold all points, but forget none.
+// The window is held as madSlots points at even distances in time: an exact
+// median of a subsample in constant memory. A quantile sketch would hold all
+// points, but forget none. Until the window has filled they lie evenly in the
+// time that there has been.
 type MAD struct {
 	c    MADConfig
 	slot int64 // milliseconds between the points that are kept
@@ -43,6 +44,7 @@ type MAD struct {
 	n      int64
 	last   int64
 	kept   int64 // time of the newest point that is kept
+	every  int64 // milliseconds between the points of the first half of a window, up to slot
 
 	median, mad float64
 }
@@ -86,9 +88,9 @@ func (m *MAD) sigma() float64 { return 1.4826 * m.mad * (1 + 2/float64(m.size)) 
 
 func (m *MAD) expects(int64) (value, below, above float64) { return m.median, m.sigma(), m.sigma() }
 
-// Learn keeps a point of every slot. Until the window has filled, points are
-// kept as they come, so that a model is ready after minPoints points whatever
-// its window. An anomalous point, which comes at a small weight, is passed by.
+// Learn keeps a point of every slot. The first ones are all kept, so that a model
+// is ready after minPoints points whatever its window, and then ever fewer of
+// them. An anomalous point, which comes at a small weight, is passed by.
 func (m *MAD) Learn(p Point, weight float64) {
 	if !usable(p, m.n, m.last) {
 		return
@@ -97,12 +99,34 @@ func (m *MAD) Learn(p Point, weight float64) {
 		m.wait(p.T)
 		return
 	}
+	m.cross(p.T)
 	m.n++
 	m.last = p.T
-	if weight < 0.5 || m.size >= madSlots/2 && p.T-m.kept < m.slot {
+	if weight < 0.5 || m.size > 0 && p.T-m.kept < m.distance() {
 		return
 	}
 	m.keep(p)
+}
+
+// distance is how far the next point that is kept must be from the newest one: a
+// slot, once half of the window has been seen.
+func (m *MAD) distance() int64 {
+	if m.size >= madSlots/2 && m.kept-m.times[m.oldest()] >= m.c.Window.Milliseconds()/2 {
+		return m.slot
+	}
+	return m.every
+}
+
+// cross lets a gap before t pass, of which some steps count. If all of it did, the
+// few points after a gap would have to say alone what is usual.
+func (m *MAD) cross(t int64) {
+	if m.size < minPoints {
+		return
+	}
+	most := gapSteps * (m.kept - m.times[m.oldest()]) / int64(m.size-1)
+	if t-m.last > most {
+		m.wait(t - most)
+	}
 }
 
 // wait lets time pass up to t without that a point gets older.
@@ -118,6 +142,9 @@ func (m *MAD) wait(t int64) {
 }
 
 func (m *MAD) keep(p Point) {
+	if m.size == madSlots && m.every < m.slot && p.T-m.times[m.oldest()] < m.c.Window.Milliseconds() {
+		m.thin()
+	}
 	for m.size > 0 && (m.size == madSlots || p.T-m.times[m.oldest()] > m.c.Window.Milliseconds() && m.size > minPoints) {
 		m.drop()
 	}
@@ -142,6 +169,23 @@ func unsigned(v float64) float64 {
 }
 
 func (m *MAD) oldest() int { return (m.next - m.size + madSlots) % madSlots }
+
+// thin drops every other point, so that those of the first minutes are not half of
+// what is known for half a window, and keeps points at twice the distance.
+func (m *MAD) thin() {
+	var ring [madSlots]float64
+	var times [madSlots]int64
+	span, n := m.kept-m.times[m.oldest()], 0
+	for i := 0; i < m.size; i += 2 {
+		at := (m.oldest() + i) % madSlots
+		ring[n], times[n] = m.ring[at], m.times[at]
+		n++
+	}
+	m.every = min(max(2*m.every, 2*span/int64(m.size-1)), m.slot)
+	m.ring, m.times, m.size, m.next = ring, times, n, n
+	copy(m.sorted[:n], ring[:n])
+	slices.Sort(m.sorted[:n])
+}
 
 func (m *MAD) drop() {
 	at, _ := slices.BinarySearch(m.sorted[:m.size], m.ring[m.oldest()])
@@ -185,12 +229,15 @@ func middle(s []float64) float64 {
 	return s[len(s)/2-1]/2 + s[len(s)/2]/2
 }
 
+const madVersion = 2
+
 // AppendBinary appends the state.
 func (m *MAD) AppendBinary(b []byte) ([]byte, error) {
-	w := newWriter(b, idMAD, 1)
+	w := newWriter(b, idMAD, madVersion)
 	w.int(m.n)
 	w.int(m.last)
 	w.int(m.kept)
+	w.int(m.every)
 	w.int(int64(m.size))
 	for i := range m.size {
 		at := (m.oldest() + i) % madSlots
@@ -202,8 +249,11 @@ func (m *MAD) AppendBinary(b []byte) ([]byte, error) {
 
 // UnmarshalBinary restores the state.
 func (m *MAD) UnmarshalBinary(b []byte) error {
-	r := newReader(b, idMAD, 1)
+	r := newReader(b, idMAD, madVersion)
 	m.n, m.last, m.kept = r.int(), r.int(), r.int()
+	if m.every = r.int(); m.every < 0 || m.every > m.slot {
+		r.fail("a distance of points that cannot be")
+	}
 	m.size = r.index(madSlots + 1)
 	m.next = m.size % madSlots
 	for i := range m.size {

@@ -148,6 +148,9 @@ func (m *Peers) judge(t int64, members []Member, group []int, out []MemberVerdic
 			center, width = peersOthers(m.values, k)
 		}
 		out[i].Verdict = band(members[i].V, center, m.c.Tolerance*max(width, g.usual), Ready)
+		if m.values[0] >= 0 {
+			out[i].Lower = max(out[i].Lower, 0)
+		}
 	}
 	g.last = t
 	g.n = min(g.n+1, peersMemory)

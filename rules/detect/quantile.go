@@ -166,6 +166,10 @@ func (m *Quantile) expects(t int64) (value, below, above float64) {
 	return q.median, (q.median - q.lower) * few / normalBorder(1-2*m.c.Lower), (q.upper - q.median) * few / normalBorder(2*m.c.Upper-1)
 }
 
+func (m *Quantile) beside(t, slots int64) float64 {
+	return m.at(t + slots*m.c.Season.Milliseconds()/quantileSlots).median
+}
+
 // Learn adds the point to the digests.
 func (m *Quantile) Learn(p Point, weight float64) {
 	if !usable(p, m.n, m.last) {

@@ -67,7 +67,8 @@ func TestHoltWintersEqualsTheRecursion(t *testing.T) {
 }
 
 // Without noise the expectation must become the series: a day that is linear
-// between the middles of the slots, a weekend that differs, a trend.
+// between the middles of the slots, a weekend that differs, a trend. The level follows
+// the first weekends, and what they are like becomes part of the week by and by.
 func TestSeasonalFindsTheShape(t *testing.T) {
 	day := func(at int64) float64 {
 		x := math.Mod(float64(at)/(24*3600_000)*seasonSlots, seasonSlots)
@@ -97,7 +98,7 @@ func TestSeasonalFindsTheShape(t *testing.T) {
 	}
 	d, w := 24*time.Hour, 7*24*time.Hour
 	f("a day", []time.Duration{d}, day, 1)
-	f("a day and a week", []time.Duration{d, w}, func(at int64) float64 { return day(at) + weekend(at) }, 6)
+	f("a day and a week", []time.Duration{d, w}, func(at int64) float64 { return day(at) + weekend(at) }, 7)
 	f("a day on a trend", []time.Duration{d}, func(at int64) float64 { return day(at) + float64(at)/3600_000*0.05 }, 1)
 }
 

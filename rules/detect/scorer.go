@@ -158,6 +158,7 @@ func (s *Scorer) decide(p Point, score func() Verdict) (weights, Verdict) {
 		v = s.show(judge())
 		v.Onset = onset
 	}
+	v.Expected, v.Lower, v.Upper = s.guard.floor(v.Expected, v.Lower, v.Upper)
 	return w, v
 }
 
@@ -243,7 +244,7 @@ func (s *Scorer) reserve() {
 	reserve(s.ahead)
 }
 
-const scorerVersion = 6
+const scorerVersion = 7
 
 // AppendBinary appends the state of the scorer and its model.
 func (s *Scorer) AppendBinary(b []byte) ([]byte, error) {

@@ -121,12 +121,31 @@ func (m *Seasonal) expects(t int64) (value, below, above float64) {
 	return m.expect(t), m.sigma(), m.sigma()
 }
 
+func (m *Seasonal) beside(t, slots int64) float64 {
+	return m.expect(t + slots*m.profiles[0].period/int64(len(m.profiles[0].value)))
+}
+
 func (m *Seasonal) expect(t int64) float64 {
 	v := m.level + m.drift(t)
 	for i := range m.profiles {
-		v += m.profiles[i].at(m.phase(t, m.profiles[i].period))
+		if m.whole(i) {
+			v += m.profiles[i].at(m.phase(t, m.profiles[i].period))
+		}
 	}
 	return v
+}
+
+// begun tells whether a season is learned at t: a longer one explains what the
+// shortest cannot, once that is known.
+func (m *Seasonal) begun(i int, t int64) bool {
+	return i == 0 || t-m.first >= laterSeasons*m.profiles[0].period
+}
+
+// whole tells whether a season is expected: a longer one is when all of it has been
+// seen. While level and shape of the day stand alone for some days and not for
+// others, each of these days would have to be learned anew.
+func (m *Seasonal) whole(i int) bool {
+	return i == 0 || m.last-m.first >= laterSeasons*m.profiles[0].period+m.profiles[i].period
 }
 
 // drift is what the trend adds since the newest point that was learned; not beyond a season,
@@ -196,6 +215,24 @@ func (p *profile) learn(phase, remainder, weight float64) {
 	}
 }
 
+// doubt has the first visit of every slot count less: it was measured from a level
+// that was only being found. Else it would take a week of visits to correct.
+func (p *profile) doubt() {
+	for i, s := range p.seen {
+		p.seen[i] = (s + firstVisitPart - 1) / firstVisitPart
+	}
+}
+
+const (
+	// firstVisitPart is the part for which the first season counts.
+	firstVisitPart = 4
+	// laterSeasons is after how many of the shortest season longer ones are learned.
+	laterSeasons = 2
+)
+
+// gapSteps is how many usual steps a value stands for at most.
+const gapSteps = 4
+
 // shift moves x, but not out of what fits.
 func shift(x *float32, by float64) {
 	if m := float64(*x) + by; math.Abs(m) <= math.MaxFloat32 {
@@ -223,6 +260,7 @@ func (m *Seasonal) Learn(p Point, weight float64) {
 	if m.dt == 0 {
 		m.dt = dt
 	}
+	dt = min(dt, gapSteps*m.dt) // the first value after a gap does not stand for all of it
 	m.dt += (dt - m.dt) / 16
 	remainder := p.V - m.expect(p.T)
 	warm := m.State() == Ready
@@ -241,15 +279,22 @@ func (m *Seasonal) Learn(p Point, weight float64) {
 	m.slope += (fast*remainder/max(dt, 1) - m.slope) * (1 - math.Exp(-dt*weight/(8*period)))
 	for i := range m.profiles {
 		q := &m.profiles[i]
-		if i > 0 && p.T-m.first < m.profiles[0].period {
-			break // a longer season explains what the shorter one cannot
+		if !m.begun(i, p.T) {
+			break
 		}
-		q.learn(m.phase(p.T, q.period), remainder*(1-fast), weight)
+		phase, rest := m.phase(p.T, q.period), remainder
+		if !m.whole(i) { // it is not part of what was expected
+			rest -= q.at(phase)
+		}
+		q.learn(phase, rest*(1-fast), weight)
 	}
 	rate := max(1-math.Exp(-dt*weight/period), weight/float64(min(m.n, 1<<20)+1))
 	m.scale += (math.Abs(remainder) - m.scale) * rate
 	m.n++
 	m.last, m.learned = p.T, p.T
+	if !warm && m.State() == Ready {
+		m.profiles[0].doubt()
+	}
 }
 
 // AppendBinary appends the state.

@@ -41,3 +41,23 @@ func TestSeasonalIsQuietAndAwakeAtEveryStep(t *testing.T) {
 		}
 	}
 }
+
+// TestAWeekDoesNotTakeWhatTheDayHasNotLearned gives a model of days and weeks days
+// that are alike: when the second week begins, there is nothing new.
+func TestAWeekDoesNotTakeWhatTheDayHasNotLearned(t *testing.T) {
+	const series, days, step = 8, 17, 300
+	told := 0
+	for seed := range int64(series) {
+		s, r := NewScorer(inDefault("seasonal", usualBudget), ScorerConfig{}), rand.New(rand.NewSource(seed))
+		for at := int64(0); at < days*86400; at += step {
+			v := (500 - 400*math.Cos(2*math.Pi*float64(at)/86400)) * (1 + 0.03*r.NormFloat64())
+			if s.Step(Point{at * 1000, v}).Onset > 1 {
+				told++
+			}
+		}
+	}
+	t.Logf("%d alerts in %d series and %d days", told, series, days)
+	if told > 10 {
+		t.Errorf("%d alerts in %d series and %d days", told, series, days)
+	}
+}

@@ -76,7 +76,7 @@ func (s *VectorScorer) reserve() { reserve(s.model) }
 
 const (
 	idVectorScorer      byte = 57
-	vectorScorerVersion byte = 5
+	vectorScorerVersion byte = 6
 )
 
 // AppendBinary appends the state of the scorer and its model.

@@ -174,6 +174,9 @@ func (m *weigher) weigh(s *scene) {
 			if v < 0 {
 				side, v = 1, -v
 			}
+			if i == ofJump { // where it is expected it has not gone anywhere, whatever it jumped from
+				v = min(v, float32(math.Abs(s.off)/s.jumpWidth))
+			}
 			if r := float64(v) / float64(max(m.threshold(i, side), 1)); r > 1 {
 				s.hold = max(s.hold, r)
 			}
