@@ -170,7 +170,7 @@ func TestWhatDamageCosts(t *testing.T) {
 			}
 			return resealed(r)
 		})
-	}, 2, 2, 1, "layout 102, this build reads 2")
+	}, 2, 2, 1, "layout 103, this build reads 3")
 	f("all owners", func(w *watched) {
 		b, err := os.ReadFile(w.m.stateFile())
 		if err == nil {

@@ -92,7 +92,7 @@ func (j *Joint) Usual(input int) float64 { return j.m.Usual(input) }
 
 const (
 	idJoint      byte = 40
-	jointVersion byte = 3
+	jointVersion byte = 4
 )
 
 // AppendBinary appends the whole state.

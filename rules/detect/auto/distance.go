@@ -18,6 +18,7 @@ type distance struct {
 
 	smooth [distanceStats]float64 // means of the distance's logarithm, of those with a horizon
 	point  float64                // newest distance
+	going  float64                // mean of the logarithm over five minutes while an episode lasts, bounded
 	tail   [distanceStats]tail    // of the distances' roots
 	usual  [distanceStats]float32 // medians
 	told   float32                // episodes that these have begun, of late
@@ -25,7 +26,7 @@ type distance struct {
 	// Scratch, of the point under way.
 	z, timely, solved, fit []float64
 	next                   [distanceStats]float64
-	now                    float64
+	now, goingNext         float64
 	stat                   [distanceStats]float32
 }
 
@@ -138,16 +139,27 @@ func (d *distance) look(m *Several, dt float64, gap bool) {
 		if gap || m.n == 0 {
 			before = d.usually(k)
 		}
-		now := math.Log1p(d.now)
-		if k == ofShort && m.ep.on { // what it takes for it to be over must not depend on how far it went
-			border := float64(d.threshold(k))
-			usual := float64(d.near(k, float32(border)))
-			most := math.Log1p(math.Pow(usual+severalMost*(border-usual), 2))
-			now, before = min(now, most), min(before, most)
-		}
-		d.next[k] = before + dt/(max(distanceHorizon[k], leastSteps*m.step)+dt)*(now-before)
+		d.next[k] = d.mean(m, k, before, math.Log1p(d.now), dt)
 		d.stat[k] = float32(math.Sqrt(math.Expm1(d.next[k])))
 	}
+}
+
+// mean is that of the logarithm of a distance, with one more.
+func (d *distance) mean(m *Several, k int, before, now, dt float64) float64 {
+	return before + dt/(max(distanceHorizon[k], leastSteps*m.step)+dt)*(now-before)
+}
+
+// goesOn takes the newest distance of an episode in: what it takes for that to be over
+// must not depend on how far it went.
+func (d *distance) goesOn(m *Several, dt float64) {
+	border := d.threshold(ofShort)
+	usual := d.near(ofShort, border)
+	most := math.Log1p(math.Pow(float64(usual+severalMost*(border-usual)), 2))
+	before := d.going
+	if !m.ep.on || before == 0 { // it begins
+		before = d.smooth[ofShort]
+	}
+	d.goingNext = d.mean(m, ofShort, min(before, most), min(math.Log1p(d.now), most), dt)
 }
 
 // threshold is where a statistic is evidence of 1.
@@ -169,8 +181,12 @@ func (d *distance) holds(how int) float64 {
 	for _, k := range [...]int{ofShort, how} {
 		border := d.threshold(k)
 		usual := d.near(k, border)
+		v := d.stat[k]
+		if k == ofShort {
+			v = float32(math.Sqrt(math.Expm1(d.goingNext)))
+		}
 		if k == ofShort || k == ofMany {
-			most = max(most, float64((d.stat[k]-usual)/(border-usual)))
+			most = max(most, float64((v-usual)/(border-usual)))
 		}
 	}
 	return most

@@ -63,7 +63,7 @@ const (
 func (in *input) sigma(ofRange float64) float64 { return in.sigmaOf(in.spread, ofRange) }
 
 func (in *input) sigmaOf(spread, ofRange float64) float64 {
-	return math.Sqrt(spread) + ofRange*max(0, in.high-in.low) + 1e-9*math.Abs(in.mean) + least*least
+	return math.Sqrt(spread) + ofRange*max(0, in.high-in.low) + leastOfLevel*math.Abs(in.mean) + least*least
 }
 
 // deviation is that of x from the mean, bounded.

@@ -150,6 +150,7 @@ func (m *Several) look(t int64, v []float64) *severalScene {
 		in.look(m, x, dt, s.gap)
 	}
 	m.far.look(m, dt, s.gap)
+	m.far.goesOn(m, dt)
 	m.weigh(s)
 	return s
 }
@@ -215,7 +216,10 @@ func (m *Several) Learn(t int64, v []float64, anomalous bool) {
 		m.step += (min(s.dt, longGapSteps*m.step) - m.step) / 16
 	}
 	begins, ended := m.minds(s, anomalous)
-	m.far.smooth, m.far.point = m.far.next, m.far.now
+	m.far.smooth, m.far.point, m.far.going = m.far.next, m.far.now, m.far.goingNext
+	if !m.ep.on {
+		m.far.going = 0
+	}
 	for i := range m.inputs {
 		in := &m.inputs[i]
 		in.z[m.n%3], in.half = float32(in.width(v[i])), in.stat[ofInputHalf]

@@ -82,7 +82,7 @@ func (d *distance) code(c *coder) {
 			c.float(&fs[i])
 		}
 	}
-	c.float(&d.points, &d.independent)
+	c.float(&d.points, &d.independent, &d.going)
 	c.float32s(d.usual[:])
 	c.float32(&d.told)
 	number(c, 4, &d.since)
@@ -117,6 +117,6 @@ func (m *Several) soundSeveral() bool {
 	}
 	most := byInputs + len(m.inputs)*inputStats
 	return m.n >= 0 && m.n < 1<<53 && m.step > 0 && m.step < 1e12 && int(m.ep.how) >= 0 && int(m.ep.how) < most &&
-		m.far.points >= 0 && m.far.points <= distanceMemory && m.far.independent >= 1 && m.far.told >= 0 && m.far.since >= 0 &&
+		m.far.points >= 0 && m.far.points <= distanceMemory && m.far.independent >= 1 && m.far.told >= 0 && m.far.since >= 0 && m.far.going >= 0 &&
 		m.ep.partN >= 0 && m.far.smooth[ofShort] >= 0 && m.far.smooth[ofLong] >= 0 && !math.IsInf(float64(m.ep.peak), 0)
 }
