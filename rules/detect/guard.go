@@ -10,12 +10,13 @@ import "math"
 // bounds are around the median of the newest ones.
 type guard struct {
 	newest [guardValues]float64
-	n      int     // values so far, up to guardMemory
-	usual  float64 // mean distance of the newest values from their median
-	reach  float64 // how far from the median values have been let through
-	next   float64 // what that will be when values are back; 0: they are not out
-	home   float64 // median before the newest ones that were out
-	below  bool    // there has been a value below 0
+	n      int                 // values so far, up to guardMemory
+	early  [guardFew - 1]int64 // milliseconds of the first ones, which wait to be learned
+	usual  float64             // mean distance of the newest values from their median
+	reach  float64             // how far from the median values have been let through
+	next   float64             // what that will be when values are back; 0: they are not out
+	home   float64             // median before the newest ones that were out
+	below  bool                // there has been a value below 0
 }
 
 const (
@@ -51,6 +52,30 @@ func (g *guard) floor(mid, lower, upper float64) (float64, float64, float64) {
 		return mid, lower, upper
 	}
 	return max(mid, 0), max(lower, 0), max(upper, 0)
+}
+
+// firsts is what is learned of the first values, once p makes them guardFew. Before,
+// they wait: nothing bounds a glitch among them. It takes p in.
+func (g *guard) firsts(p Point) (out []Point) {
+	if !(math.Abs(p.V) < beyondUse) {
+		return nil
+	}
+	if g.n < len(g.early) {
+		g.early[g.n] = p.T
+		g.learn(p.V)
+		return nil
+	}
+	g.learn(p.V)
+	median, spread := g.middle()
+	far := g.far(median, spread)
+	for i := range g.n {
+		t := p.T
+		if i < len(g.early) {
+			t = g.early[i]
+		}
+		out = append(out, Point{t, min(max(g.newest[i], median-far), median+far)})
+	}
+	return out
 }
 
 // learn takes v in.
@@ -123,6 +148,9 @@ func insertionSort(a []float64) {
 func (g *guard) write(w *writer) {
 	w.floats(g.newest[:])
 	w.int(int64(g.n))
+	for _, t := range g.early {
+		w.int(t)
+	}
 	w.floats([]float64{g.usual, g.reach, g.next, g.home})
 	w.bool(g.below)
 }
@@ -130,6 +158,9 @@ func (g *guard) write(w *writer) {
 func (g *guard) read(r *reader) {
 	r.floats(g.newest[:])
 	g.n = r.index(guardMemory + guardValues)
+	for i := range g.early {
+		g.early[i] = r.int()
+	}
 	var f [4]float64
 	r.floats(f[:])
 	g.usual, g.reach, g.next, g.home = f[0], f[1], f[2], f[3]

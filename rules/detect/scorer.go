@@ -91,7 +91,11 @@ func (s *Scorer) Model() Model { return bare(s.model) }
 
 // State tells how far the model is, as Step would say it.
 func (s *Scorer) State() State {
-	if st := s.model.State(); st != Ready || s.last-s.first >= s.c.Warmup.Milliseconds() {
+	st := s.model.State()
+	if st == Cold && s.seen && s.last > s.first {
+		return Learning
+	}
+	if st != Ready || s.last-s.first >= s.c.Warmup.Milliseconds() {
 		return st
 	}
 	return Learning
@@ -106,7 +110,16 @@ func (s *Scorer) Step(p Point) Verdict {
 	}
 	newer := p.T > s.last
 	w, v := s.decide(p, func() Verdict { return s.model.Score(p) })
-	if newer {
+	switch {
+	case !newer:
+		release(s.model)
+	case s.guard.n < guardFew && !w.none && !w.anomalous:
+		release(s.model)
+		for _, p := range s.guard.firsts(p) {
+			learnAt(s.model, p, p.V, w)
+			s.learnAhead(p, w.shape)
+		}
+	default:
 		bounded := p.V
 		if usual := p.V >= v.Lower && p.V <= v.Upper; !usual { // within the band nothing is large
 			bounded = s.guard.bound(p.V)
@@ -116,8 +129,6 @@ func (s *Scorer) Step(p Point) Verdict {
 		if !w.none {
 			s.guard.learn(p.V)
 		}
-	} else {
-		release(s.model)
 	}
 	return v
 }
@@ -175,7 +186,7 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 	learning := v.State != Ready && v.State != Frozen || age < c.Warmup.Milliseconds()
 	if learning {
 		u := unknown(v.State)
-		if u.State == Ready {
+		if u.State == Ready || u.State == Cold && age > 0 { // the first values wait to be learned
 			u.State = Learning
 		}
 		if outside { // what cannot be right is wrong from the first point on

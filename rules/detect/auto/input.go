@@ -126,9 +126,16 @@ func (in *input) teach(k int, p float64) {
 // more than some standard deviations.
 func (in *input) learn(x, weight, points float64) {
 	if !(math.Abs(x) < beyondUse) { // missing, or no measurement
+		if points <= firstInputs {
+			in.held[int(points)-1] = 2 * beyondUse
+		}
 		return
 	}
-	if !in.seen {
+	if points <= firstInputs {
+		in.first(x, int(points))
+		return
+	}
+	if !in.seen { // it has been missing
 		in.seen, in.mean, in.low, in.high = true, x, x, x
 		return
 	}
@@ -146,6 +153,37 @@ func (in *input) learn(x, weight, points float64) {
 	in.mean += weight * d
 	in.spread = (1 - weight) * (in.spread + min(weight*d*d, most))
 }
+
+// firstInputs is how many values an input begins with, all at once: two of them may be
+// glitches.
+const firstInputs = heldParts
+
+// first begins with value k of an input, counted from 1: with the median of all that
+// there have been, and how far they usually are from it.
+func (in *input) first(x float64, k int) {
+	var sorted, away [firstInputs]float64
+	in.held[k-1] = x
+	n := 0
+	for _, v := range in.held[:k] {
+		if math.Abs(v) < beyondUse {
+			sorted[n] = v
+			n++
+		}
+	}
+	mean := median(sorted[:n])
+	for i, v := range sorted[:n] {
+		away[i] = math.Abs(v - mean)
+	}
+	spread := medianWidths * median(away[:n])
+	in.seen, in.mean, in.spread, in.low, in.high = true, mean, spread*spread, mean-spread, mean+spread
+	if k == firstInputs { // what holds in an episode is kept there from here on
+		in.held = [heldParts]float64{}
+	}
+}
+
+// medianWidths is the standard deviation for each median absolute one, of a normal
+// distribution.
+const medianWidths = 1.48
 
 // widened is the part of itself by which a variance may grow by one value of that
 // weight: what one of fairDeviation adds, and mostWidened where that is more. Early
