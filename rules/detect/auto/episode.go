@@ -18,6 +18,7 @@ type episode struct {
 	level float64 // expected, of expectations that are levels
 	off   float64 // deviation before it
 	first float32 // size of the jump that began it
+	sumET float32 // sum of what was expected by time
 	peak  [stats]float32
 	side  [stats]uint8
 
@@ -31,10 +32,17 @@ type episode struct {
 
 	// These outlive an episode. told is whether the level has been accepted while
 	// the series is still called anomalous.
-	told     bool
-	accepted float32 // levels accepted of late
+	told bool
+	changes
+}
+
+// changes is what is known of levels that have been accepted.
+type changes struct {
+	accepted float32 // how many, of late
 	jump     float32 // usual size of the jumps to them
 	shift    float32 // and of the deviations there
+	times    float32 // the newest one is what was expected before, so many times; 0: none
+	plus     float32 // and so much more
 }
 
 const (
@@ -46,6 +54,16 @@ const (
 	slowlyGrown, slowlyCertain = 0.03, 6
 	stillParts                 = 3  // on end that must not have grown: the noise of one may hide it
 	longestTimes               = 30 // the time to accept, for what grows
+	// returnWidths, and returnShare of the way back, is how near a level must be to one
+	// that was usual before, flatCertain how many standard errors a level that holds may
+	// have grown by and be flat.
+	returnWidths, returnShare, flatCertain = 3, 0.25, 2
+	// flatAfter is after how many times the time to accept a level that is flat is accepted:
+	// a day that is different may well last a little longer.
+	flatAfter = 1.1
+	// mostTimes is how many times larger or smaller a level may become whose widths, and
+	// whose movement over the day, become so, too.
+	mostTimes = 20
 	// oftenAccepted is from how many accepted levels on, of late, more are
 	// accepted sooner, and acceptedMemory what of late means, in seconds.
 	oftenAccepted  = 2
@@ -86,6 +104,8 @@ func (m *Model) minds(s *scene, anomalous bool) (begins bool) {
 		begins = true
 	case !anomalous && ep.on:
 		m.end(s)
+	case ep.on && ep.how >= stats && s.which < stats && s.evidence > 1: // it is another one
+		m.open(s)
 	}
 	ep.accepted -= ep.accepted * float32(min(m.step/acceptedMemory, 1))
 	if ep.on {
@@ -103,7 +123,7 @@ func (m *weigher) open(s *scene) {
 	ep := &m.ep
 	*ep = episode{
 		on: true, how: s.which, sign: s.sign, lead: s.lead, since: s.t, level: s.expected, off: middle(m.ev.off),
-		partFrom: s.t, accepted: ep.accepted, jump: ep.jump, shift: ep.shift,
+		partFrom: s.t, changes: ep.changes,
 	}
 	if s.which == ofJump {
 		ep.first = float32(math.Abs(float64(s.stat[ofJump])))
@@ -187,7 +207,9 @@ func (ep *episode) gather(m *Model, s *scene) {
 	ep.num++
 	ep.sumE += s.expected
 	ep.sum += d
-	ep.sumT += d * float64(s.t-ep.since) / (1000 * day)
+	days := float64(s.t-ep.since) / (1000 * day)
+	ep.sumT += d * days
+	ep.sumET += float32(s.expected * days)
 }
 
 // acceptable tells whether the level has held for long enough.
@@ -211,8 +233,12 @@ func (m *weigher) acceptable(s *scene) bool {
 		return age > full
 	case ep.how == int8(ofSpread):
 		return age > min(after, spreadAccept)
+	case age > max(leastAccept, leastSteps*m.step) && ep.returned(s):
+		return true
 	case after < full:
 		return age > after
+	case age >= flatAfter*full && ep.flat(s):
+		return true
 	}
 	part := full / partsOfTime
 	if s.t != ep.partFrom && m.step < part { // only at the end of a part
@@ -242,6 +268,33 @@ func (m *weigher) acceptable(s *scene) bool {
 	}
 	ep.still++
 	return ep.still >= stillParts
+}
+
+// returned tells whether the level is the one that there was before another was accepted:
+// it is no news that it is usual.
+func (ep *episode) returned(s *scene) bool {
+	if ep.times == 0 {
+		return false
+	}
+	was := (s.expected - float64(ep.plus)) / float64(ep.times)
+	by, n := ep.mean(0, parts)
+	back := was - s.expected
+	return n > 0 && math.Abs(by-back) < max(returnWidths*s.width, returnShare*math.Abs(back))
+}
+
+// flat tells whether the level holds for certain: as the same deviation, or as the same
+// part of what is expected.
+func (ep *episode) flat(s *scene) bool {
+	days := float64(s.t-ep.since) / (1000 * day)
+	squares := ep.num * days * days / 12
+	if squares == 0 {
+		return false
+	}
+	slope := math.Abs(ep.sumT-ep.sum*days/2) / squares
+	if ep.sumE != 0 {
+		slope = min(slope, math.Abs(ep.sumT-ep.sum/ep.sumE*float64(ep.sumET))/squares)
+	}
+	return slope+flatCertain*s.width/math.Sqrt(squares) < grown*math.Abs(ep.sum/ep.num)
 }
 
 // slope is by how much the deviation has grown a day, and in how many standard
@@ -310,7 +363,7 @@ func (m *Model) settle(s *scene) {
 // forget leaves the episode, whatever the values are.
 func (m *Model) forget() {
 	m.ev.settle()
-	m.ep = episode{accepted: m.ep.accepted, jump: m.ep.jump, shift: m.ep.shift, told: m.ep.told}
+	m.ep = episode{changes: m.ep.changes, told: m.ep.told}
 }
 
 // accept makes the level of the episode the expected one: what is remembered of
@@ -318,7 +371,7 @@ func (m *Model) forget() {
 func (m *Model) accept(s *scene) {
 	ep := &m.ep
 	m.learnPeaks()
-	if m.age() > usualAge || s.lead == byFollow {
+	if ep.how < int8(ofSpread) && (m.age() > usualAge || s.lead == byFollow) {
 		ep.accepted++
 		usual(&ep.jump, ep.first)
 		usual(&ep.shift, ep.peak[ofThree])
@@ -330,7 +383,7 @@ func (m *Model) accept(s *scene) {
 	case int8(ofSpread):
 		m.width.scale(min(4, max(0.3, (float64(s.stat[ofSpread])+usualSpread)/usualSpread)))
 	default:
-		m.move()
+		m.move(s)
 	}
 	m.ev.z = [3]float32{}
 	ep.told = true
@@ -354,17 +407,23 @@ func usual(mean *float32, size float32) {
 }
 
 // move moves everything that is expected to the level of the episode.
-func (m *Model) move() {
+func (m *Model) move(s *scene) {
 	ep := &m.ep
 	by, _ := ep.mean(0, 5)
 	factor := 1.0
 	if ep.sumE > 0 && ep.sumE+ep.sum > 0 {
 		factor = (ep.sumE + by*ep.num) / ep.sumE
 	}
-	multiply := factor > 0.05 && factor < 20 && m.follows.mean[byFollow] > 0
+	multiply := factor > 1/mostTimes && factor < mostTimes && m.follows.mean[byFollow] > 0
+	if ep.returned(s) { // what was moved is moved back
+		factor, by = 1/float64(ep.times), -float64(ep.plus)
+		multiply = ep.times != 1
+	}
+	ep.times, ep.plus = 1, float32(by)
 	to := func(x float64) float64 { return x + by }
 	if multiply {
 		to = func(x float64) float64 { return x * factor }
+		ep.times, ep.plus = float32(factor), 0
 	}
 	follow := m.follows.mean[byFollow]
 	m.follows.mean[byHour], m.follows.mean[byLevel] = follow, follow

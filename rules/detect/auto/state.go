@@ -265,7 +265,7 @@ func (e *evidence) code(c *coder) {
 
 func (ep *episode) code(c *coder) {
 	c.bool(&ep.told)
-	c.float32(&ep.accepted, &ep.jump, &ep.shift)
+	c.float32(&ep.accepted, &ep.jump, &ep.shift, &ep.times, &ep.plus)
 	c.bool(&ep.on)
 	if !ep.on {
 		return
@@ -274,7 +274,7 @@ func (ep *episode) code(c *coder) {
 	number(c, 1, &ep.lead)
 	c.int(&ep.since, &ep.partFrom)
 	c.float(&ep.level, &ep.off, &ep.sum, &ep.sumT, &ep.sumE, &ep.num)
-	c.float32(&ep.first)
+	c.float32(&ep.first, &ep.sumET)
 	c.float32s(ep.peak[:])
 	numbers(c, 1, ep.side[:])
 	c.float32s(ep.part[:])
