@@ -26,6 +26,8 @@ const (
 	neighbours   = 0.8
 	firstVisit   = 4 // values that the width of all day counts for at a time of day
 	allMemory    = 5 * day
+	// leastInfluence is how many widths a deviation counts as at least, however far out.
+	leastInfluence = 1.5
 )
 
 // of is the width of deviations at a civil time, and of jumps.
@@ -61,7 +63,7 @@ func (w *widths) learn(m *Model, s *scene, begins bool) {
 	d, j := math.Abs(s.x-s.expected), math.Abs(s.jump)
 	known := m.n > fewPoints
 	if known {
-		d, j = min(d, widthClip*s.width), min(j, widthClip*s.jumpWidth)
+		d, j = m.countedIn(d, s.width), m.countedIn(j, s.jumpWidth)
 	}
 	n := float64(m.n)
 	sod := floorMod(s.civil, day)
@@ -78,6 +80,19 @@ func (w *widths) learn(m *Model, s *scene, begins bool) {
 			teach(m, &w.hour[sod/hourLength], w.jump, j, sod, hourLength)
 		}
 	}
+}
+
+// countedIn is what a deviation counts as in a width. On the first day, when thresholds
+// are far out, the first values of an incident must not hide the next ones: what lies
+// beyond the clip counts less the farther out it is, though never less than lets a width
+// follow where all deviations have grown (F. Hampel, The influence curve and its role in
+// robust estimation, Journal of the American Statistical Association 69, 1974).
+func (m *Model) countedIn(d, width float64) float64 {
+	most := widthClip * width
+	if d <= most || m.n < settled || m.age() > firstDay {
+		return min(d, most)
+	}
+	return max(most*most/d, leastInfluence*width)
 }
 
 // teach takes x into the mean of a time of day, which starts as that of all day
