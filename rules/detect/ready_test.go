@@ -61,7 +61,7 @@ var readies = []struct {
 
 // TestNobodyIsToldOfAModelThatHasJustBecomeReady counts the false alerts of the
 // first six hours after each model can judge. Of a hundred series the budget
-// allows less than one; up to five may be told of, since tails are not known yet:
+// allows less than one; up to seven may be told of, since tails are not known yet:
 // half of those that are have a power law.
 func TestNobodyIsToldOfAModelThatHasJustBecomeReady(t *testing.T) {
 	const seeds, after = 6, 6 * time.Hour
@@ -94,7 +94,7 @@ func TestNobodyIsToldOfAModelThatHasJustBecomeReady(t *testing.T) {
 			}
 			allowed := float64(series) * after.Hours() / 24 * usualBudget
 			t.Logf("%d of %d series are told of, the budget allows %.1f: %v", total, series, allowed, told)
-			if 20*total > series {
+			if 15*total > series {
 				t.Errorf("%d of %d series are told of in the first %v: %v", total, series, after, told)
 			}
 		})

@@ -12,28 +12,28 @@ type episode struct {
 	how   int8 // the statistic that began it
 	sign  int8
 	lead  uint8
-	flips int8    // times that it has changed sides
-	still int8    // parts on end that have not grown
+	flips int8 // times that it has changed sides
+	still int8 // parts on end that have not grown
+	// told is whether the level has been accepted while the series is still called
+	// anomalous. It outlives the episode, as changes do.
+	told  bool
 	since int64   // milliseconds
 	level float64 // expected, of expectations that are levels
 	off   float64 // deviation before it
 	first float32 // size of the jump that began it
-	sumET float32 // sum of what was expected by time
 	peak  [stats]float32
 	side  [stats]uint8
 
-	part     [parts]float32 // mean deviations in parts of the time to accept, the newest first
-	partN    [parts]uint16
+	// Of the deviations since then, the sums in the order that takes the least room.
+	part  [parts]float32 // means in parts of the time to accept, the newest first
+	partN [parts]uint16
+	sumET float32 // sum of what was expected by time, in days since the beginning
+	changes
 	partFrom int64   // milliseconds
 	sum      float64 // of the deviations,
-	sumT     float64 // of them by time, in days since the beginning,
+	sumT     float64 // of them by time,
 	sumE     float64 // and of what was expected
 	num      float64 // values
-
-	// These outlive an episode. told is whether the level has been accepted while
-	// the series is still called anomalous.
-	told bool
-	changes
 }
 
 // changes is what is known of levels that have been accepted.
