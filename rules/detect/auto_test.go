@@ -187,6 +187,7 @@ func TestAutoStateIsBounded(t *testing.T) {
 
 // The dearest that auto can get: days and weeks, profiled and modelled.
 func TestASeriesWithAWeekTakesLessThan8KiB(t *testing.T) {
+	arithmetic(t)
 	const series, step, days = 64, 300, 20
 	var held [series]*Scorer
 	fill := func() {

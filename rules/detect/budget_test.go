@@ -105,6 +105,7 @@ func TestAStateGoesOnUnderABudgetOrAThreshold(t *testing.T) {
 // TestABudgetIsKept counts the false alerts of stationary noise, and finds an
 // incident among it.
 func TestABudgetIsKept(t *testing.T) {
+	arithmetic(t)
 	noises := map[string]func(rnd *rand.Rand) float64{
 		"normal":    func(rnd *rand.Rand) float64 { return 100 + rnd.NormFloat64() },
 		"lognormal": func(rnd *rand.Rand) float64 { return math.Exp(rnd.NormFloat64()) },

@@ -10,6 +10,7 @@ import (
 // value is negative, nothing that is expected is. The same series with negative
 // values has its whole band.
 func TestNoBandIsNegativeWhereNoValueIs(t *testing.T) {
+	arithmetic(t)
 	eachKind(t, func(t *testing.T, fresh func() Model) {
 		for _, below := range []float64{0, 40} {
 			s, rnd := NewScorer(fresh(), ScorerConfig{MinDev: [2]float64{1, 1}}), rand.New(rand.NewSource(3))

@@ -113,6 +113,7 @@ func TestEveryModelIsInfluenced(t *testing.T) {
 // an hour. It must be found as it would have been after a glitch of ten, or of
 // what a few values take for ten, in most of three series.
 func TestNoGlitchBlindsAModel(t *testing.T) {
+	arithmetic(t)
 	const slack = 5 // minutes
 	seeds := 3
 	if testing.Short() {

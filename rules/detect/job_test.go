@@ -39,6 +39,7 @@ func TestAJobThatEndsEndsTheState(t *testing.T) {
 // know a day by slots do not tell every day that the edge lies within one, and do
 // tell of a day on which work ends at noon.
 func TestTheEdgesOfADayAreOnTime(t *testing.T) {
+	arithmetic(t)
 	for _, m := range readies {
 		switch m.name {
 		case "seasonal of a day", "holtwinters", "quantile of a day":

@@ -306,6 +306,7 @@ var noises = map[string]func(r *rand.Rand) func() []float64{
 // In noise, alerts of several inputs come at no more than three times the budget,
 // over all steps, and larger budgets are spent: more alerts.
 func TestJointKeepsTheBudget(t *testing.T) {
+	arithmetic(t)
 	const entities, firstDays, days = 6, 3, 20
 	for name, of := range noises {
 		before := -1

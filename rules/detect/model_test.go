@@ -224,6 +224,7 @@ func FuzzUnmarshal(f *testing.F) {
 // TestStateStaysSmall runs each model for long: what it holds is bounded by
 // what its documentation says, whatever the length of the series.
 func TestStateStaysSmall(t *testing.T) {
+	arithmetic(t)
 	eachKind(t, func(t *testing.T, fresh func() Model) {
 		n := 100_000
 		if testing.Short() {
@@ -257,6 +258,7 @@ func TestStateStaysSmall(t *testing.T) {
 // TestStationaryNoiseIsQuiet holds the default border of the models that have
 // one of their own to two points in a thousand of plain noise.
 func TestStationaryNoiseIsQuiet(t *testing.T) {
+	arithmetic(t)
 	for _, name := range []string{"trend", "quantile", "changepoint", "prophet", "spectral", "count", "discord", "lstm", "mad", "seasonal"} {
 		t.Run(name, func(t *testing.T) {
 			began, loud, scored := beginnings{}, 0, 0

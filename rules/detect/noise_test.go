@@ -97,6 +97,7 @@ func (c *budgetCell) bounds() (low, high float64) {
 // the budget allows. CHIRON_BUDGET=30 measures every cell, each over so many
 // series that the budget allows 30 states.
 func TestBudget(t *testing.T) {
+	arithmetic(t)
 	count, _ := strconv.ParseFloat(os.Getenv("CHIRON_BUDGET"), 64)
 	var cells []*budgetCell
 	for n := range stationary {

@@ -64,6 +64,7 @@ var readies = []struct {
 // allows less than one; up to seven may be told of, since tails are not known yet:
 // half of those that are have a power law.
 func TestNobodyIsToldOfAModelThatHasJustBecomeReady(t *testing.T) {
+	arithmetic(t)
 	const seeds, after = 6, 6 * time.Hour
 	for _, m := range readies {
 		t.Run(m.name, func(t *testing.T) {
@@ -104,6 +105,7 @@ func TestNobodyIsToldOfAModelThatHasJustBecomeReady(t *testing.T) {
 // TestNobodyIsToldOfTheEndOfAGap lets noise that stays as it is come back after
 // hours and days: one value says as little after a gap as at any time.
 func TestNobodyIsToldOfTheEndOfAGap(t *testing.T) {
+	arithmetic(t)
 	const seeds, after = 3, 6 * time.Hour
 	for _, m := range readies {
 		t.Run(m.name, func(t *testing.T) {

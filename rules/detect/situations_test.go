@@ -119,6 +119,7 @@ func business(at int64, r *rand.Rand) float64 {
 
 // TestSituations is what an on-call engineer expects of a detector.
 func TestSituations(t *testing.T) {
+	arithmetic(t)
 	t.Run("a glitch blinds nobody", func(t *testing.T) {
 		for _, glitch := range []float64{1 << 32, 1e9, 1 << 62 * 4, -1e12, 110} {
 			for name, incident := range map[string]func(float64, int64) float64{"a spike": by(60), "zeros": to(0), "three times": times(3)} {

@@ -69,6 +69,7 @@ func heap() float64 {
 // runtime has allocated for them: some have learned thousands of points, most
 // are young.
 func TestSizeIsWhatTheHeapSays(t *testing.T) {
+	arithmetic(t)
 	instances, points := 500, 3000
 	if testing.Short() {
 		instances, points = 100, 700
@@ -120,6 +121,7 @@ func TestSizeIsWhatTheHeapSays(t *testing.T) {
 // on the way: the size never exceeds the bound that was known at the start,
 // which is not far above.
 func TestNothingGrowsBeyondGrown(t *testing.T) {
+	arithmetic(t)
 	points := 6000
 	if testing.Short() {
 		points = 2500

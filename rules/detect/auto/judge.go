@@ -153,11 +153,7 @@ func (j *Judge) look(t int64, v float64, e Expectation) *scene {
 		s.jump = s.off - middle(j.ev.off)
 	}
 	s.z = clip(off/s.width, mostWidths)
-	near := 3 * s.width
-	if math.Abs(s.off-s.jump) > near { // to come back from far out is no jump, however wide usual deviations are
-		near = 0
-	}
-	s.zJump = clip(away(s.jump, off, near)/s.jumpWidth, mostWidths)
+	s.zJump = clip(away(s.jump, off, s.width)/s.jumpWidth, mostWidths)
 	j.weigh(s)
 	return s
 }

@@ -205,6 +205,11 @@ func (p *past) alike(recent, old, of int64) bool {
 			low, high = min(low, v), max(high, v)
 		}
 	}
+	for k := int64(-1); k <= 1; k++ { // of the recent one the ring may hold no more than the end
+		if v, ok := p.pieceAt(p.pieceOf(old)+k, of); ok {
+			low, high = min(low, v), max(high, v)
+		}
+	}
 	mean, n := p.hourOf(recent, old, of)
 	return n > 0 && math.Abs(mean-was) <= alikeShare*(high-low)
 }

@@ -100,7 +100,7 @@ func (m *Model) look(t int64, raw float64) *scene {
 	}
 	s.jump = s.off - middle(m.ev.off) - s.led
 	s.z = clip(s.off/s.width, mostWidths)
-	s.zJump = clip(away(s.jump, s.off, 3*s.width)/s.jumpWidth, mostWidths)
+	s.zJump = clip(away(s.jump, s.off, s.width)/s.jumpWidth, mostWidths)
 	m.allowHabits(s)
 	s.missing = m.misses(s)
 	m.weigh(s)
@@ -155,9 +155,17 @@ func (m *Model) allowHabits(s *scene) {
 	}
 }
 
-// away is the part of a jump that leads away from what is expected: to come back
-// from far out is no surprise.
-func away(jump, off, near float64) float64 {
+// nearWidths is how near what is expected, in widths, a value may be and still have
+// jumped there.
+const nearWidths = 3
+
+// away is the part of a jump that leads away from what is expected, with the usual
+// deviation on its other side; to come back from farther out than that is no jump.
+func away(jump, off, width float64) float64 {
+	near := nearWidths * width
+	if math.Abs(off-jump) > near {
+		near = 0
+	}
 	if jump > 0 {
 		return max(0, min(jump, off+near))
 	}
