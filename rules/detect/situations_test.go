@@ -166,7 +166,7 @@ func TestSituations(t *testing.T) {
 					return v
 				}
 				x.quiet(x.pass(max(3*every, aDay), job), 8, "of its first runs")
-				x.quiet(x.pass(7*aDay, job), 12, "a week")
+				x.quiet(x.pass(7*aDay, job), 16, "a week")
 			}
 		}
 	})
