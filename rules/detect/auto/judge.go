@@ -158,10 +158,6 @@ func (j *Judge) look(t int64, v float64, e Expectation) *scene {
 	return s
 }
 
-// aloneWidths is what is a width of a jump from what is expected: the first value
-// after a gap says less than one that is compared with its neighbours, too.
-const aloneWidths = 2
-
 // jumps tells whether there are values that this one may have jumped from.
 func (j *Judge) jumps(s *scene) bool { return !s.gap && j.row == int64(len(j.ev.off)) }
 
