@@ -10,7 +10,7 @@ var (
 	effect = 1.07
 	// unknownFactor widens the least effect to the threshold of a tail of which
 	// fewer than tailFew values are known, youngFactor all thresholds at first.
-	unknownFactor, youngFactor = 1.5, 1.0
+	unknownFactor, youngFactor = 1.5, 1.5
 	// shapePrior is the shape of a tail that is assumed, as if priorValues had shown
 	// it. tailEnd is the probability at which extrapolation begins.
 	shapePrior, priorValues, tailEnd = 0.05, 100.0, 0.002
@@ -54,7 +54,7 @@ func Constants() []Constant {
 		{"cluster", &clusterShare, []float64{0.7, 0.9}},
 		{"effect", &effect, []float64{0.95, 1.2}},
 		{"unknown", &unknownFactor, []float64{1.2, 1.8}},
-		{"young", &youngFactor, []float64{0.7, 1.5}},
+		{"young", &youngFactor, []float64{0.75, 2.5}},
 		{"shape-prior", &shapePrior, []float64{0, 0.1}},
 		{"prior-values", &priorValues, []float64{30, 300}},
 		{"tail-end", &tailEnd, []float64{0.0014, 0.003}},

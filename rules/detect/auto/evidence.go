@@ -37,11 +37,11 @@ const (
 	// usualSpread is the mean size of deviations in widths, of a normal
 	// distribution.
 	usualSpread = 0.8
-	statClip    = 8 // widths that one value adds to a mean,
-	habitMean   = 1 // and what is a habit
+	statClip    = 8   // widths that one value adds to a mean,
+	habitMean   = 1.5 // and what is a habit
 	// meanReach is the part of statClip that no threshold of a mean is above: it could
 	// not be crossed by what is far out for all of its time.
-	meanReach = 0.85
+	meanReach = 0.95
 	// usualChange is how much larger than the usual ones another change of level is.
 	usualChange = 1.3
 	// Evidence counts less on the first day, and of few points (see young).
