@@ -235,7 +235,26 @@ func (m *weigher) rarityBy(i int, alerts float64) float64 {
 // leastOf is the least effect of a statistic. What may come more often, because
 // of a larger budget or of fewer values, is smaller, as it is of a normal
 // distribution.
-func (m *weigher) leastOf(i int) float64 { return m.leastBy(i, m.c.Alerts) }
+func (m *weigher) leastOf(i int) float64 {
+	if m.now == nil {
+		return m.leastBy(i, m.c.Alerts)
+	}
+	l := &m.now.leasts
+	if l.step != m.step || l.alerts != m.c.Alerts {
+		l.step, l.alerts = m.step, m.c.Alerts
+		for k := range l.of {
+			l.of[k] = m.leastBy(k, m.c.Alerts)
+		}
+	}
+	return l.of[i]
+}
+
+// leasts are the least effects at a step and a budget, which most series share: they
+// cost more than all else that is done with a value.
+type leasts struct {
+	step, alerts float64
+	of           [stats]float64
+}
 
 func (m *weigher) leastBy(i int, alerts float64) float64 {
 	usual := max(horizon[i]/4, leastEffectStep) * usualAlerts / (share[i] * day)

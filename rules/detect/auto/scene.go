@@ -7,6 +7,8 @@ import (
 
 // scene is one value as it looks before it is learned.
 type scene struct {
+	leasts leasts // it outlives the value
+
 	valid bool
 	at    int64 // points learned before it
 	t     int64 // milliseconds
@@ -68,7 +70,7 @@ func (m *weigher) scene(t int64, raw float64) (s *scene, made bool) {
 	if s.valid && s.at == m.n && s.t == t && math.Float64bits(s.raw) == math.Float64bits(raw) {
 		return s, true
 	}
-	*s = scene{valid: true, at: m.n, t: t, raw: raw, dt: m.step}
+	*s = scene{leasts: s.leasts, valid: true, at: m.n, t: t, raw: raw, dt: m.step}
 	if m.n > 0 {
 		s.dt = max(float64(t-m.last)/1000, leastGap)
 	}
