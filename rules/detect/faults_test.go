@@ -458,3 +458,155 @@ func TestWhatADirectionIsSilentAbout(t *testing.T) {
 		}
 	}
 }
+
+func dailyTraffic(at int64, r *rand.Rand) float64 {
+	return (500 + 400*math.Sin(2*math.Pi*(float64(at)/86400-0.25))) * (1 + 0.03*r.NormFloat64())
+}
+
+// TestTheSameOutageAfterOneThatWasAccepted is reported all through, days and weeks later.
+func TestTheSameOutageAfterOneThatWasAccepted(t *testing.T) {
+	arithmetic(t)
+	for name, usual := range map[string]func(int64, *rand.Rand) float64{"flat": flat(100, 5), "daily": dailyTraffic, "business": business} {
+		for _, days := range []int64{3, 21} {
+			seeds(t, fmt.Sprintf("%s, %d days later", name, days), func(seed int64) string {
+				x := situate(t, "", seed, 60, usual)
+				x.pass(21*aDay+9*anHour, nil)
+				x.pass(30*anHour, times(0.1))
+				x.pass(days*aDay, nil)
+				o := x.pass(5*anHour, times(0.1))
+				if p := x.pass(aDay, nil); o.above < 4*anHour || p.above > anHour/2 {
+					return fmt.Sprintf("above 1 for %d of 300 min, and for %d after it", o.above/60, p.above/60)
+				}
+				return ""
+			})
+		}
+	}
+	seeds(t, "traffic doubled for good, then half of it is lost again and again", func(seed int64) string {
+		x := situate(t, "", seed, 60, dailyTraffic)
+		x.pass(21*aDay+8*anHour, nil)
+		x.pass(7*aDay, times(2))
+		for k := range 5 {
+			if o := x.pass(2*anHour, nil); o.above < 90*aMinute {
+				return fmt.Sprintf("time %d is above 1 for %d of 120 min", k+1, o.above/60)
+			}
+			x.pass(4*aDay-2*anHour, times(2))
+		}
+		return ""
+	})
+}
+
+// TestALevelThatIsAdded does not change the noise, there or on the way back.
+func TestALevelThatIsAdded(t *testing.T) {
+	arithmetic(t)
+	seeds(t, "100, 400 for two weeks, 100", func(seed int64) string {
+		x := situate(t, "", seed, 60, flat(100, 5))
+		x.pass(21*aDay, nil)
+		a := x.pass(14*aDay, by(300))
+		b := x.pass(7*aDay+10*anHour, nil)
+		i := x.pass(3*anHour, times(0.5))
+		if a.begun > 3 || b.begun > 3 || i.above < 2*anHour {
+			return fmt.Sprintf("%d states there, %d on the way back, half of it is above 1 for %d of 180 min", a.begun, b.begun, i.above/60)
+		}
+		return ""
+	})
+}
+
+// TestACounterWhoseStepChanges is judged by its rate, whatever the step.
+func TestACounterWhoseStepChanges(t *testing.T) {
+	arithmetic(t)
+	for _, c := range [][2]int64{{60, 15}, {15, 60}, {300, 60}} {
+		seeds(t, fmt.Sprintf("every %d s, then every %d", c[0], c[1]), func(seed int64) string {
+			sum, last, part := 0.0, int64(situationStart), 1.0
+			x := situate(t, "", seed, c[0], func(at int64, r *rand.Rand) float64 {
+				sum += float64(at-last) * part * 10 * (1 + 0.05*r.NormFloat64())
+				last = at
+				return sum
+			})
+			x.pass(14*aDay, nil)
+			x.step = c[1]
+			o := x.pass(4*aDay, nil)
+			part = 0.4
+			if p := x.pass(3*anHour, nil); o.above > anHour || p.above < 2*anHour {
+				return fmt.Sprintf("the new step is above 1 for %d min, 60 %% less for %d of 180", o.above/60, p.above/60)
+			}
+			return ""
+		})
+	}
+}
+
+// TestWhatComesMostOfTheTime: absences that go on and on are how a job is, and the flank
+// of a day is none.
+func TestWhatComesMostOfTheTime(t *testing.T) {
+	arithmetic(t)
+	seeds(t, "an hourly job that is left out one time in ten", func(seed int64) string {
+		last, come := int64(-1), true
+		x := situate(t, "", seed, 60, func(at int64, r *rand.Rand) float64 {
+			if k := at / anHour; k != last {
+				last, come = k, r.Float64() >= 0.1
+			}
+			v := 20 + r.NormFloat64()
+			if come && at%anHour < 900 {
+				v += 50
+			}
+			return v
+		})
+		x.pass(28*aDay, nil)
+		if o := x.pass(14*aDay, nil); o.begun > 6 {
+			return fmt.Sprintf("%d states in two weeks", o.begun)
+		}
+		return ""
+	})
+	for _, step := range []int64{60, 300, 900} {
+		seeds(t, fmt.Sprintf("two peaks a day, every %d s", step), func(seed int64) string {
+			x := situate(t, "", seed, step, func(at int64, r *rand.Rand) float64 {
+				h := float64(at%aDay) / 3600
+				return (100 + 400*math.Exp(-math.Pow((h-9)/1.5, 2)) + 500*math.Exp(-math.Pow((h-20)/2, 2))) * (1 + 0.04*r.NormFloat64())
+			})
+			x.pass(14*aDay, nil)
+			if o := x.pass(28*aDay, nil); o.begun > 3 {
+				return fmt.Sprintf("%d states in four weeks", o.begun)
+			}
+			return ""
+		})
+	}
+}
+
+// TestTheBucketAfterAJob: what is remembered of a job ends with a bucket, and that is no
+// news at short steps.
+func TestTheBucketAfterAJob(t *testing.T) {
+	arithmetic(t)
+	seeds(t, "ten minutes every twelve hours, every 15 s", func(seed int64) string {
+		x := situate(t, "", seed, 15, func(at int64, r *rand.Rand) float64 {
+			v := 20 + r.NormFloat64()
+			if (at-situationStart)%(12*anHour) < 600 {
+				v += 50
+			}
+			return v
+		})
+		x.pass(14*aDay, nil)
+		if o := x.pass(7*aDay, nil); o.begun > 2 {
+			return fmt.Sprintf("%d states in a week", o.begun)
+		}
+		return ""
+	})
+}
+
+// TestAGlitchAfterAStart from another series' model is bounded.
+func TestAGlitchAfterAStart(t *testing.T) {
+	arithmetic(t)
+	for _, name := range byBudget {
+		x := situate(t, "", 1, 60, flat(100, 5))
+		x.s = NewScorer(judged(name), ScorerConfig{})
+		x.pass(8*aDay, nil)
+		young := NewScorer(judged(name), ScorerConfig{})
+		if err := young.StartFrom(x.s); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		x.s = young
+		x.pass(60, to(1e9))
+		p := x.pass(aDay, nil)
+		if o := x.pass(anHour, by(200)); p.above > anHour/2 || o.above < anHour/2 {
+			t.Errorf("%s: after it above 1 for %d min, and 40 sigma for an hour for %d; band to %v", name, p.above/60, o.above/60, o.last.Upper)
+		}
+	}
+}

@@ -113,6 +113,8 @@ func (s *Scorer) Step(p Point) Verdict {
 	switch {
 	case !newer:
 		release(s.model)
+	case s.guard.n < guardFew && w.none && s.model.State() == Ready: // another one's model meets its first value
+		release(s.model)
 	case s.guard.n < guardFew && !w.none && !w.anomalous:
 		release(s.model)
 		for _, p := range s.guard.firsts(p) {

@@ -27,6 +27,8 @@ const (
 	// and gaugeFalls have been, of kindMemory moves at most.
 	gaugeFalls, gaugeShare = 4, 10
 	kindMemory             = 512
+	// counterUnit is the time, in seconds, that increases are of: the step may change.
+	counterUnit = 60
 	// longestIncrease is over how many steps an increase is still one of a step.
 	longestIncrease = 3
 	// longGap, in steps and seconds, is how long a gap must be for what was
@@ -66,7 +68,7 @@ func (m *Model) value(v, dt float64) (x float64, skip bool) {
 	if v < m.raw || dt > longestIncrease*m.step {
 		return 0, true // it was reset, or grew for longer than a step
 	}
-	return (v - m.raw) / dt * m.step, false
+	return (v - m.raw) / dt * counterUnit, false
 }
 
 // pass ends the learning of a point.
@@ -129,6 +131,7 @@ func (m *Model) count() {
 	// It has rested most of the time, so what its increase was is known: nothing. An
 	// incident that made it count goes on.
 	was, p := m.ep, m.past
+	m.same.size *= float32(counterUnit / m.step) // it has been that of values
 	*m = Model{
 		weigher: weigher{c: m.c, now: m.now, n: m.n, last: m.last, step: m.step, gaps: m.gaps, pace: m.pace, off: m.off, same: m.same},
 		past:    p, kind: counter, rises: m.rises, falls: m.falls,

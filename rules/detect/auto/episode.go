@@ -19,7 +19,7 @@ type episode struct {
 	told  bool
 	since int64   // milliseconds
 	level float64 // expected, of expectations that are levels
-	off   float64 // deviation before it
+	off   float32 // deviation before it
 	first float32 // size of the jump that began it
 	peak  [stats]float32
 	side  [stats]uint8
@@ -28,6 +28,7 @@ type episode struct {
 	part  [parts]float32 // means in parts of the time to accept, the newest first
 	partN [parts]uint16
 	sumET float32 // sum of what was expected by time, in days since the beginning
+	moves float32 // sum of the distances between values that follow each other
 	changes
 	partFrom int64   // milliseconds
 	sum      float64 // of the deviations,
@@ -58,6 +59,13 @@ const (
 	// that was usual before, flatCertain how many standard errors a level that holds may
 	// have grown by and be flat.
 	returnWidths, returnShare, flatCertain = 3, 0.25, 2
+	// returnDays is for how long the level before may return.
+	returnDays = 5
+	// movesOfJumps is the mean distance of two values that follow each other, in mean jumps
+	// from the middle of three, of independent values.
+	movesOfJumps = 1.18
+	// wayBack is how much the return counts as a level of its own.
+	wayBack = 0.5
 	// flatAfter is after how many times the time to accept a level that is flat is accepted:
 	// a day that is different may well last a little longer.
 	flatAfter = 1.1
@@ -121,8 +129,11 @@ func (m *Model) minds(s *scene, anomalous bool) (begins bool) {
 // open begins an episode.
 func (m *weigher) open(s *scene) {
 	ep := &m.ep
+	if s.which == ofMissing {
+		m.ev.missed += min(1, 255-m.ev.missed)
+	}
 	*ep = episode{
-		on: true, how: s.which, sign: s.sign, lead: s.lead, since: s.t, level: s.expected, off: middle(m.ev.off),
+		on: true, how: s.which, sign: s.sign, lead: s.lead, since: s.t, level: s.expected, off: float32(middle(m.ev.off)),
 		partFrom: s.t, changes: ep.changes,
 	}
 	if s.which == ofJump {
@@ -152,7 +163,7 @@ func (m *weigher) holds(s *scene) float64 {
 	case ofSpread:
 		return sign * float64(s.stat[ofSpread]) / float64(m.threshold(ofSpread, side))
 	case ofJump:
-		out := sign * (s.off - ep.off)
+		out := sign * (s.off - float64(ep.off))
 		if back := math.Abs(s.off); back < out { // it has jumped to where it is expected
 			out = back
 		}
@@ -210,6 +221,9 @@ func (ep *episode) gather(m *Model, s *scene) {
 	days := float64(s.t-ep.since) / (1000 * day)
 	ep.sumT += d * days
 	ep.sumET += float32(s.expected * days)
+	if m.kind != counter {
+		ep.moves += float32(math.Abs(s.x - m.raw))
+	}
 }
 
 // acceptable tells whether the level has held for long enough.
@@ -233,7 +247,7 @@ func (m *weigher) acceptable(s *scene) bool {
 		return age > full
 	case ep.how == int8(ofSpread):
 		return age > min(after, spreadAccept)
-	case age > max(leastAccept, leastSteps*m.step) && ep.returned(s):
+	case age > max(leastAccept, leastSteps*m.step) && m.returned(s):
 		return true
 	case after < full:
 		return age > after
@@ -270,10 +284,11 @@ func (m *weigher) acceptable(s *scene) bool {
 	return ep.still >= stillParts
 }
 
-// returned tells whether the level is the one that there was before another was accepted:
-// it is no news that it is usual.
-func (ep *episode) returned(s *scene) bool {
-	if ep.times == 0 {
+// returned tells whether the level is the one that there was before another was accepted,
+// some days ago: it is no news that it is usual. Later the other one is.
+func (m *weigher) returned(s *scene) bool {
+	ep := &m.ep
+	if ep.times == 0 || m.ev.days > returnDays {
 		return false
 	}
 	was := (s.expected - float64(ep.plus)) / float64(ep.times)
@@ -372,7 +387,11 @@ func (m *Model) accept(s *scene) {
 	ep := &m.ep
 	m.learnPeaks()
 	if ep.how < int8(ofSpread) && (m.age() > usualAge || s.lead == byFollow) {
-		ep.accepted++
+		if m.returned(s) {
+			ep.accepted += wayBack
+		} else {
+			ep.accepted++
+		}
 		usual(&ep.jump, ep.first)
 		usual(&ep.shift, ep.peak[ofThree])
 	}
@@ -391,6 +410,16 @@ func (m *Model) accept(s *scene) {
 	m.past.changes++
 	s.valid = false
 	m.look(s.t, s.raw) // as it looks from here
+}
+
+// wider is how many times wider deviations are at a level that is so many times as large:
+// by how the values have moved there, they have grown with it, or stayed as they were.
+func (m *Model) wider(factor float64) float64 {
+	usual := movesOfJumps * float64(m.width.jump) * m.ep.num
+	if m.kind == counter || usual == 0 {
+		return factor
+	}
+	return max(min(1, factor), min(max(1, factor), float64(m.ep.moves)/usual))
 }
 
 // usual takes a size that was accepted in.
@@ -415,7 +444,8 @@ func (m *Model) move(s *scene) {
 		factor = (ep.sumE + by*ep.num) / ep.sumE
 	}
 	multiply := factor > 1/mostTimes && factor < mostTimes && m.follows.mean[byFollow] > 0
-	if ep.returned(s) { // what was moved is moved back
+	back := m.returned(s)
+	if back { // what was moved is moved back
 		factor, by = 1/float64(ep.times), -float64(ep.plus)
 		multiply = ep.times != 1
 	}
@@ -425,6 +455,10 @@ func (m *Model) move(s *scene) {
 		to = func(x float64) float64 { return x * factor }
 		ep.times, ep.plus = float32(factor), 0
 	}
+	if back { // what was accepted for some days is not what was usual before
+		ep.times, ep.plus = 0, 0
+	}
+	m.ev.days = 0
 	follow := m.follows.mean[byFollow]
 	m.follows.mean[byHour], m.follows.mean[byLevel] = follow, follow
 	if m.age() < usualAge { // it may be the first weekend: what is remembered is true, but does not lead
@@ -447,6 +481,6 @@ func (m *Model) move(s *scene) {
 		for i := range m.expect.correct {
 			m.expect.correct[i] *= float32(factor)
 		}
-		m.width.scale(factor)
+		m.width.scale(m.wider(factor))
 	}
 }

@@ -53,16 +53,20 @@ const (
 // evidence is how the newest deviations look over each horizon, and how they
 // have looked.
 type evidence struct {
-	z     [3]float32 // newest deviations, in widths
-	off   [3]float64 // likewise in the units of values, of usual times
-	lead  uint8      // from whose expectation
-	wide  [2]float32 // widths of late, of jumps and of deviations,
-	base  [2]float32 // and those that the tails are in terms of
-	mean  [stats]float32
-	tail  [stats][2]tail // above, below
-	far   [stats][2]half // where each is as rare as the usual budget allows, whatever the rule's is
-	run   [stats][2]half // the greatest of the newest values, all of which lie far out
-	burst [briefs][2]burst
+	z    [3]float32 // newest deviations, in widths
+	off  [3]float64 // likewise in the units of values, of usual times
+	lead uint8      // from whose expectation
+	days uint8      // since a level was accepted
+	// missed is how many episodes of ofMissing there have been of late, missedDays how many
+	// days ago one was forgotten.
+	missed, missedDays uint8
+	wide               [2]float32 // widths of late, of jumps and of deviations,
+	base               [2]float32 // and those that the tails are in terms of
+	mean               [stats]float32
+	tail               [stats][2]tail // above, below
+	far                [stats][2]half // where each is as rare as the usual budget allows, whatever the rule's is
+	run                [stats][2]half // the greatest of the newest values, all of which lie far out
+	burst              [briefs][2]burst
 }
 
 // forget ends what is under way.

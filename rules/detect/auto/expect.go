@@ -284,8 +284,8 @@ func (m *Model) Forecast(t int64) (mid, sigma float64, ok bool) {
 	mid = a.v[lead-byTime] + float64(m.expect.correct[lead-byTime])
 	sigma, _ = m.width.of(seconds, m.follows.mean[byLevel], &m.same)
 	if m.kind == counter { // in terms of what is received
-		steps := float64(t-m.last) / 1000 / m.step
-		mid, sigma = m.raw+mid*steps, sigma*steps
+		units := float64(t-m.last) / 1000 / counterUnit
+		mid, sigma = m.raw+mid*units, sigma*units
 	}
 	return mid, sigma, true
 }

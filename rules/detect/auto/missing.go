@@ -14,6 +14,12 @@ const (
 	missedShare = 0.5
 	// missedHours is how long before and after a weekly one it must have been gone.
 	missedHours = 6
+	// clearly is how many times as much yesterday and a week ago must have been: on a slope
+	// noise decides what is there and what is not.
+	clearly = 1.6
+	// After missedMost times nothing is missed until one is forgotten, one every
+	// missedForget days: what comes only most of the time would be reported for ever.
+	missedMost, missedForget = 3, 10
 	// alikeLeast is the part of an hour's mean that other weeks must have had, too.
 	alikeLeast = 0.7
 )
@@ -59,7 +65,7 @@ func (p *past) missed(at, every int64, low, high, least float64) int8 {
 			continue
 		}
 		for _, days := range [2]int64{1, 7} {
-			if l, h := p.reach(at-p.back(days), p.now); l <= h && !came(l, h, before, come, sign) {
+			if l, h := p.reach(at-p.back(days), p.now); l <= h && !came(l, h, before, clearly*come, sign) {
 				return 0
 			}
 		}
@@ -100,6 +106,18 @@ func (p *past) quiet(from, to int64, before, come float64, sign int8) bool {
 // jobLength is how many buckets something may go on for that comes every so many.
 func jobLength(every int64) int64 { return max(nearby+1, int64(pulseShare*float64(every))) }
 
+// nextDay lets what is counted by days go on.
+func (e *evidence) nextDay() {
+	e.days += min(1, 255-e.days)
+	if e.missed == 0 {
+		e.missedDays = 0
+		return
+	}
+	if e.missedDays++; e.missedDays >= missedForget {
+		e.missed, e.missedDays = e.missed-1, 0
+	}
+}
+
 // came tells whether what is so far from before to one side is there now.
 func came(low, high, before, come float64, sign int8) bool {
 	if sign > 0 {
@@ -128,10 +146,10 @@ func (p *past) missedWeekly(at int64, low, high, least float64) int8 {
 	if come < least || came(low, high, usual, come, sign) {
 		return 0
 	}
-	// Some hours before and after it, and on the days after it, all was as usual: it was
+	// Some hours before and after it, and on the days before and after it, all was as usual: it was
 	// a job, and no level.
 	hours := missedHours * hourLength / p.bucket
-	for _, k := range [...]int64{week - hours, week + hours, at - p.back(5), at - p.back(6)} {
+	for _, k := range [...]int64{week - hours, week + hours, at - p.back(5), at - p.back(6), at - p.back(8), at - p.back(9)} {
 		v, ok := p.at(k, p.now)
 		if !p.inRing(k, p.now) {
 			v, ok = p.older(k, p.now)

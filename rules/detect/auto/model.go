@@ -144,7 +144,7 @@ func (m *Model) Judge(t int64, v float64) Verdict {
 	}
 	if m.kind == counter { // in terms of what is received
 		for _, x := range [...]*float64{&out.Expected, &out.Lower, &out.Upper} {
-			*x = m.raw + *x*s.dt/m.step
+			*x = m.raw + *x*s.dt/counterUnit
 		}
 	}
 	return out

@@ -37,6 +37,9 @@ func (m *Model) advance(s *scene) {
 			}
 		}
 	}
+	if p.started && floorDiv(b*p.bucket, day) != floorDiv(p.now*p.bucket, day) {
+		m.ev.nextDay()
+	}
 	p.advance(b, instead)
 	m.missing, m.weekly = p.missing(sigma * float64(m.width.all))
 	if m.n%unitEvery == 0 && m.width.all > 0 {

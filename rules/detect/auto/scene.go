@@ -101,6 +101,7 @@ func (m *Model) look(t int64, raw float64) *scene {
 		s.led = s.say[m.ev.lead] - s.expected
 	}
 	s.jump = s.off - middle(m.ev.off) - s.led
+	s.jump = m.own(s)
 	s.z = clip(s.off/s.width, mostWidths)
 	s.zJump = clip(away(s.jump, s.off, s.width)/s.jumpWidth, mostWidths)
 	m.allowHabits(s)
@@ -112,7 +113,7 @@ func (m *Model) look(t int64, raw float64) *scene {
 
 // misses tells whether something that should be there is not.
 func (m *Model) misses(s *scene) bool {
-	if m.missing == 0 || m.weekly && s.lead == byTime+byWeek { // who leads knows of it
+	if m.missing == 0 || m.ev.missed >= missedMost && m.ep.how != ofMissing || m.weekly && s.lead == byTime+byWeek { // who leads knows of it
 		return false
 	}
 	return float64(m.missing)*s.z < missedWidths*missedShare
@@ -155,6 +156,25 @@ func (m *Model) allowHabits(s *scene) {
 		s.z = clip(s.z, habitWidths*scale)
 		s.zJump = clip(s.zJump, habitWidths*scale)
 	}
+}
+
+// own is the part of a jump towards what is expected that the value has made itself, and
+// not the expectation: where a short job is remembered in a bucket, the end of the bucket is
+// no news.
+func (m *Model) own(s *scene) float64 {
+	newest := &m.past.recent
+	n := int64(len(newest))
+	if m.kind == counter || s.lead < byTime || m.n < n || math.Abs(s.off) >= math.Abs(s.off-s.jump) {
+		return s.jump
+	}
+	own := s.x - middle([3]float64{newest[(m.n-1)%n], newest[(m.n-2)%n], newest[(m.n-3)%n]})
+	if own*s.jump < 0 {
+		return 0
+	}
+	if math.Abs(own) < math.Abs(s.jump) {
+		return own
+	}
+	return s.jump
 }
 
 // nearWidths is how near what is expected, in widths, a value may be and still have

@@ -243,7 +243,7 @@ func (e *evidence) code(c *coder) {
 	for i := range e.off {
 		c.float(&e.off[i])
 	}
-	number(c, 1, &e.lead)
+	number(c, 1, &e.lead, &e.days, &e.missed, &e.missedDays)
 	c.float32s(e.wide[:])
 	c.float32s(e.base[:])
 	c.float32s(e.mean[:])
@@ -273,8 +273,8 @@ func (ep *episode) code(c *coder) {
 	number(c, 1, &ep.how, &ep.sign, &ep.flips, &ep.still)
 	number(c, 1, &ep.lead)
 	c.int(&ep.since, &ep.partFrom)
-	c.float(&ep.level, &ep.off, &ep.sum, &ep.sumT, &ep.sumE, &ep.num)
-	c.float32(&ep.first, &ep.sumET)
+	c.float(&ep.level, &ep.sum, &ep.sumT, &ep.sumE, &ep.num)
+	c.float32(&ep.first, &ep.off, &ep.sumET, &ep.moves)
 	c.float32s(ep.peak[:])
 	numbers(c, 1, ep.side[:])
 	c.float32s(ep.part[:])
