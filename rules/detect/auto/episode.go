@@ -133,7 +133,7 @@ func (m *weigher) open(s *scene) {
 		m.ev.missed += min(1, 255-m.ev.missed)
 	}
 	*ep = episode{
-		on: true, how: s.which, sign: s.sign, lead: s.lead, since: s.t, level: s.expected, off: float32(middle(m.ev.off)),
+		on: true, how: s.which, sign: s.sign, lead: s.lead, since: s.t, level: s.expected, off: float32(clip(middle(m.ev.off), math.MaxFloat32/4)),
 		partFrom: s.t, changes: ep.changes,
 	}
 	if s.which == ofJump {
@@ -222,7 +222,7 @@ func (ep *episode) gather(m *Model, s *scene) {
 	ep.sumT += d * days
 	ep.sumET += float32(s.expected * days)
 	if m.kind != counter {
-		ep.moves += float32(math.Abs(s.x - m.raw))
+		ep.moves += float32(math.Abs(s.x - clip(m.raw, mostValue)))
 	}
 }
 
