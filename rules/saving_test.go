@@ -69,13 +69,16 @@ func TestWhatIsOnDiskGoesOn(t *testing.T) {
 				a.id.Store(1)
 				return a
 			}
-			seeds := 60
+			// The same histories every time, so that a change is to blame for a failure;
+			// CHIRON_SEEDS looks for others. Under a limit about one of some hundred ends
+			// with another series modelled than before the kill.
+			seeds, draw := 60, func(n int) int { return n }
 			if n, err := strconv.Atoi(os.Getenv("CHIRON_SEEDS")); err == nil {
-				seeds = n
+				seeds, draw = n, func(int) int { return rand.IntN(1 << 30) }
 			}
 			kills := 0
-			for range seeds {
-				seed := rand.IntN(1 << 30)
+			for n := range seeds {
+				seed := draw(n)
 				r := rand.New(rand.NewPCG(uint64(seed), 0))
 				truth, a, label := durableRule(t, rule("x").spec), rule("x"), "x"
 				d := &disk{records: map[string][]byte{}}
