@@ -165,15 +165,23 @@ const (
 	pulseLeft  = 0.25
 )
 
+// pace is how many buckets so many hours are. It is not ok where these do not divide
+// them, or are too long for what comes so often.
+func (p *past) pace(hours int64) (every int64, ok bool) {
+	every = hours * hourLength / p.bucket
+	return every, every*p.bucket == hours*hourLength && every >= 2*nearby
+}
+
 // pulse tells whether w has come at a constant pace up to bucket b, and was gone for
 // most of the time since it came last: what stays, or goes to and fro, is no job.
 func (p *past) pulse(b int64, w sought) bool {
 	of := p.under(b)
 	for _, hours := range pulses {
-		every, times := hours*hourLength/p.bucket, int64(0)
-		if every*p.bucket != hours*hourLength || every < 2*nearby {
+		every, ok := p.pace(hours)
+		if !ok {
 			continue
 		}
+		times := int64(0)
 		for at := b - every; times < pulseTimes && w.in(p.reach(at, of)) && p.gone(at+every*5/12, of, w) && p.gone(at+every*7/12, of, w); at -= every {
 			times++
 		}

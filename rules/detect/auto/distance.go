@@ -156,7 +156,7 @@ func (d *distance) goesOn(m *Several, dt float64) {
 	usual := d.near(ofShort, border)
 	most := math.Log1p(math.Pow(float64(usual+severalMost*(border-usual)), 2))
 	before := d.going
-	if !m.ep.on || before == 0 { // it begins
+	if !m.ep.on { // it begins
 		before = d.smooth[ofShort]
 	}
 	d.goingNext = d.mean(m, ofShort, min(before, most), min(math.Log1p(d.now), most), dt)

@@ -218,7 +218,7 @@ func (ep *episode) gather(m *Model, s *scene) {
 	ep.num++
 	ep.sumE += s.expected
 	ep.sum += d
-	days := float64(s.t-ep.since) / (1000 * day)
+	days := ep.days(s)
 	ep.sumT += d * days
 	ep.sumET += float32(s.expected * days)
 	if m.kind != counter {
@@ -284,6 +284,9 @@ func (m *weigher) acceptable(s *scene) bool {
 	return ep.still >= stillParts
 }
 
+// days is for how long it has gone on.
+func (ep *episode) days(s *scene) float64 { return float64(s.t-ep.since) / (1000 * day) }
+
 // returned tells whether the level is the one that there was before another was accepted,
 // some days ago: it is no news that it is usual. Later the other one is.
 func (m *weigher) returned(s *scene) bool {
@@ -300,7 +303,7 @@ func (m *weigher) returned(s *scene) bool {
 // flat tells whether the level holds for certain: as the same deviation, or as the same
 // part of what is expected.
 func (ep *episode) flat(s *scene) bool {
-	days := float64(s.t-ep.since) / (1000 * day)
+	days := ep.days(s)
 	squares := ep.num * days * days / 12
 	if squares == 0 {
 		return false
@@ -315,7 +318,7 @@ func (ep *episode) flat(s *scene) bool {
 // slope is by how much the deviation has grown a day, and in how many standard
 // errors, if the values have come at a constant pace.
 func (ep *episode) slope(s *scene) (slope, certain float64) {
-	days := float64(s.t-ep.since) / (1000 * day)
+	days := ep.days(s)
 	squares := ep.num * days * days / 12
 	if squares == 0 {
 		return 0, 0

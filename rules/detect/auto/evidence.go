@@ -173,22 +173,28 @@ func (m *weigher) weigh(s *scene) {
 	s.hold = s.evidence
 	if m.ep.on {
 		s.hold = m.holds(s)
-		for i := ofJump; i <= ofThree; i++ { // it may have gone to the other side
-			side, v := 0, s.stat[i]
-			if v < 0 {
-				side, v = 1, -v
-			}
-			if i == ofJump { // where it is expected it has not gone anywhere, whatever it jumped from
-				v = min(v, float32(math.Abs(s.off)/s.jumpWidth))
-			}
-			if r := float64(v) / float64(max(m.threshold(i, side), 1)); r > 1 {
-				s.hold = max(s.hold, r)
-			}
+		if now := m.outNow(s); now > 1 { // it may have gone to the other side
+			s.hold = max(s.hold, now)
 		}
 		s.hold = clip(s.hold, mostWidths) // of an infinite value, too
 	}
 	s.above = s.width * float64(m.threshold(ofThree, 0)) * young
 	s.below = s.width * float64(m.threshold(ofThree, 1)) * young
+}
+
+// outNow is how far the newest values alone are out, to either side, in thresholds.
+func (m *weigher) outNow(s *scene) (most float64) {
+	for i := ofJump; i <= ofThree; i++ {
+		side, v := 0, s.stat[i]
+		if v < 0 {
+			side, v = 1, -v
+		}
+		if i == ofJump { // where it is expected it has not gone anywhere, whatever it jumped from
+			v = min(v, float32(math.Abs(s.off)/s.jumpWidth))
+		}
+		most = max(most, float64(v)/float64(max(m.threshold(i, side), 1)))
+	}
+	return most
 }
 
 // young is how many times wider thresholds are while tails, and widths, are known

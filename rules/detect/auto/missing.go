@@ -40,8 +40,8 @@ func (p *past) missing(width float64) (sign int8, weekly bool) {
 	}
 	least := missedWidths * width
 	for _, hours := range pulses {
-		every := hours * hourLength / p.bucket
-		if every*p.bucket != hours*hourLength || every < 2*nearby || at-missedTimes*every < p.first {
+		every, ok := p.pace(hours)
+		if !ok || at-missedTimes*every < p.first {
 			continue
 		}
 		if s := p.missed(at, every, low, high, least); s != 0 {
@@ -77,10 +77,7 @@ func (p *past) missed(at, every int64, low, high, least float64) int8 {
 			if !ok || l > h {
 				break
 			}
-			c := h - between
-			if sign < 0 {
-				c = between - l
-			}
+			c := height(l, h, between, sign)
 			if c < missedShare*come || c < least || math.Abs(between-before) > missedShare*come {
 				break
 			}
@@ -118,12 +115,17 @@ func (e *evidence) nextDay() {
 	}
 }
 
+// height is how far there was anything to one side of before.
+func height(low, high, before float64, sign int8) float64 {
+	if sign > 0 {
+		return high - before
+	}
+	return before - low
+}
+
 // came tells whether what is so far from before to one side is there now.
 func came(low, high, before, come float64, sign int8) bool {
-	if sign > 0 {
-		return high-before >= missedShare*come
-	}
-	return before-low >= missedShare*come
+	return height(low, high, before, sign) >= missedShare*come
 }
 
 // missedWeekly looks for something that was there at this time of the last weeks, and

@@ -217,9 +217,6 @@ func (m *Several) Learn(t int64, v []float64, anomalous bool) {
 	}
 	begins, ended := m.minds(s, anomalous)
 	m.far.smooth, m.far.point, m.far.going = m.far.next, m.far.now, m.far.goingNext
-	if !m.ep.on {
-		m.far.going = 0
-	}
 	for i := range m.inputs {
 		in := &m.inputs[i]
 		in.z[m.n%3], in.half = float32(in.width(v[i])), in.stat[ofInputHalf]

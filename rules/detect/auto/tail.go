@@ -28,8 +28,10 @@ const (
 	// so many values exceed, but for the very first.
 	tailBegin, tailEndCount, tailEndMost = 0.2, 10, 0.1
 	shapeMost                            = 0.8
-	mostBeyond, seenShape                = 1.5, 0.3
-	peakClip                             = 1.5
+	// mostBeyond is how many times as far out as the largest value a threshold may lie
+	// at least, seenShape the greatest shape of a tail from that value on.
+	mostBeyond, seenShape = 1.5, 0.3
+	peakClip              = 1.5
 )
 
 // edges are the lower edges of the bins.
@@ -143,8 +145,7 @@ func (t *tail) border(p, least, leastShape float64) float64 {
 	} else { // it has been seen often enough
 		at = min(at, t.quantile(p))
 	}
-	// Beyond the largest value that there was, no tail is heavier than one that just
-	// has no variance.
+	// A shape that a gap between two modes makes must not lead far beyond what there was.
 	most := t.largest() * max(mostBeyond, math.Pow(n*p, -seenShape))
 	return max(min(at, most), least)
 }
