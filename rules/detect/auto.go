@@ -70,7 +70,7 @@ func (m *Auto) Score(p Point) Verdict {
 	}
 	v := m.m.Judge(p.T, p.V)
 	return Verdict{
-		Score: min(v.Evidence, maxScore), Hold: v.Hold, Rank: v.Rank,
+		Score: min(v.Evidence, maxScore), side: v.Side, Hold: v.Hold, Rank: v.Rank,
 		Expected: v.Expected, Lower: v.Lower, Upper: v.Upper, State: Ready,
 	}
 }
@@ -94,7 +94,7 @@ func (m *Auto) learnAt(p Point, bounded float64, w weights) {
 // accepts is told after how long a level is accepted.
 func (m *Auto) accepts(after time.Duration) { m.m.SetAccept(after) }
 
-const autoVersion = 16
+const autoVersion = 17
 
 // AppendBinary appends the whole state.
 func (m *Auto) AppendBinary(b []byte) ([]byte, error) {

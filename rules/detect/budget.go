@@ -46,7 +46,7 @@ func (b *Budgeted) Score(p Point) Verdict {
 		return unknown(s)
 	}
 	v := b.judge.Judge(p.T, p.V, b.expectation(p.T))
-	return Verdict{Score: min(v.Evidence, maxScore), Hold: min(max(v.Hold, 0), maxScore), Expected: v.Expected, Lower: v.Lower, Upper: v.Upper, State: Ready}
+	return Verdict{Score: min(v.Evidence, maxScore), side: v.Side, Hold: min(max(v.Hold, 0), maxScore), Expected: v.Expected, Lower: v.Lower, Upper: v.Upper, State: Ready}
 }
 
 func (b *Budgeted) expectation(t int64) auto.Expectation {

@@ -14,11 +14,11 @@ const (
 // damping knows the times of the points, and at what small weight those of an
 // anomaly are learned.
 type damping struct {
-	first, last int64 // milliseconds of the first and the newest point; valid when seen
-	seen        bool
+	first, last int64   // milliseconds of the first and the newest point; valid when seen
 	strange     float64 // milliseconds for which the points have been anomalous
 	rhythm      float64 // mean milliseconds between points
-	adopted     bool    // what was learned is another one's, and no point of its own has come yet
+	seen        bool
+	adopted     bool // what was learned is another one's, and no point of its own has come yet
 }
 
 // begin notes the first point.

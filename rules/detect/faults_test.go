@@ -448,9 +448,12 @@ func TestWhatADirectionIsSilentAbout(t *testing.T) {
 					x := situate(t, "", seed, 60, flat(100, 2))
 					x.s = NewScorer(judged(name), ScorerConfig{Direction: d})
 					x.pass(8*aDay, nil)
-					o, p := x.pass(lasts, change), x.pass(aDay, nil)
-					if o.begun > 0 || p.above > 20*aMinute {
-						return fmt.Sprintf("%d states begin in it, and after it the score is above 1 for %d min", o.begun, p.above/60)
+					o, p := x.pass(lasts, change), x.pass(anHour, nil)
+					if o.begun > 0 || p.begun > 0 {
+						return fmt.Sprintf("%d states begin in it, and %d in the hour after it", o.begun, p.begun)
+					}
+					if p = x.pass(aDay, nil); p.above > 20*aMinute {
+						return fmt.Sprintf("on the day after it the score is above 1 for %d min", p.above/60)
 					}
 					return ""
 				})

@@ -10,12 +10,12 @@ import "math"
 // bounds are around the median of the newest ones.
 type guard struct {
 	newest [guardValues]float64
-	n      int                 // values so far, up to guardMemory
 	early  [guardFew - 1]int64 // milliseconds of the first ones, which wait to be learned
 	usual  float64             // mean distance of the newest values from their median
 	reach  float64             // how far from the median values have been let through
 	next   float64             // what that will be when values are back; 0: they are not out
 	home   float64             // median before the newest ones that were out
+	n      int32               // values so far, up to guardMemory
 	below  bool                // there has been a value below 0
 }
 
@@ -60,7 +60,7 @@ func (g *guard) firsts(p Point) (out []Point) {
 	if !(math.Abs(p.V) < beyondUse) {
 		return nil
 	}
-	if g.n < len(g.early) {
+	if int(g.n) < len(g.early) {
 		g.early[g.n] = p.T
 		g.learn(p.V)
 		return nil
@@ -68,7 +68,7 @@ func (g *guard) firsts(p Point) (out []Point) {
 	g.learn(p.V)
 	median, spread := g.middle()
 	far := g.far(median, spread)
-	for i := range g.n {
+	for i := range int(g.n) {
 		t := p.T
 		if i < len(g.early) {
 			t = g.early[i]
@@ -157,7 +157,7 @@ func (g *guard) write(w *writer) {
 
 func (g *guard) read(r *reader) {
 	r.floats(g.newest[:])
-	g.n = r.index(guardMemory + guardValues)
+	g.n = int32(r.index(guardMemory + guardValues)) //nolint:gosec // it is small
 	for i := range g.early {
 		g.early[i] = r.int()
 	}

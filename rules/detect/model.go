@@ -59,6 +59,9 @@ type Verdict struct {
 	// point out of account, while they would not if it lay on the other side. So
 	// it begins the state in silence: if it were learned, the way back would count.
 	muted bool
+	// side is that of the values which the score is of: 1 above, -1 below; 0: of none, or
+	// of the newest one.
+	side int8
 }
 
 // unknown is the verdict of a model that cannot judge yet.

@@ -206,6 +206,8 @@ func (c *ScorerConfig) judge(value float64, v Verdict, age int64) Verdict {
 	v.Score /= c.Width[side]
 	v.Hold /= c.Width[side]
 	switch {
+	case v.side != 0 && v.side > 0 != (side == 1) && value >= v.Lower && value <= v.Upper && !c.counts(1-side, 0, v.Expected):
+		v.muted = true // the value is on its way back from where the rule does not count it
 	case c.counts(side, deviation, v.Expected):
 	case c.counts(1-side, deviation, v.Expected):
 		v.muted = true

@@ -137,7 +137,7 @@ func (m *Model) count() {
 		past:    p, kind: counter, rises: m.rises, falls: m.falls,
 	}
 	p.change(func(float64) float64 { return 0 }, p.now, 0, max(float64(m.same.size)/unitParts, least))
-	p.sum, p.n, p.recent = 0, 0, [len(p.recent)]float64{}
+	p.sum, p.n, p.recent, p.widths = 0, 0, [len(p.recent)]float64{}, timely{}
 	for b := range m.expect.lead {
 		m.expect.lead[b] = byLevel
 	}

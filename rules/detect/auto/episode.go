@@ -64,6 +64,12 @@ const (
 	// movesOfJumps is the mean distance of two values that follow each other, in mean jumps
 	// from the middle of three, of independent values.
 	movesOfJumps = 1.18
+	// usualMove is the mean distance of independent normal values that follow each other, in
+	// mean deviations.
+	usualMove = 1.414
+	// The first few distances of an episode are those of its beginning. Others count so many
+	// mean ones at most: a glitch must not widen the level that is accepted.
+	firstMoves, moveClip = 3, 30
 	// wayBack is how much the return counts as a level of its own.
 	wayBack = 0.5
 	// flatAfter is after how many times the time to accept a level that is flat is accepted:
@@ -210,7 +216,11 @@ func (ep *episode) gather(m *Model, s *scene) {
 		copy(ep.partN[1:], ep.partN[:])
 		ep.part[0], ep.partN[0], ep.partFrom = 0, 0, s.t
 	}
-	d := clip(s.x-s.expected, rememberClip*s.width)
+	moved := 0.0
+	if ep.num >= firstMoves {
+		moved = float64(ep.moves) / ep.num
+	}
+	d := clip(s.x-s.expected, rememberClip*max(s.width, moved)) // a constant has no width
 	if ep.partN[0] < math.MaxUint16 {
 		ep.partN[0]++
 	}
@@ -221,8 +231,8 @@ func (ep *episode) gather(m *Model, s *scene) {
 	days := ep.days(s)
 	ep.sumT += d * days
 	ep.sumET += float32(s.expected * days)
-	if m.kind != counter {
-		ep.moves += float32(math.Abs(s.x - clip(m.raw, mostValue)))
+	if m.kind != counter && ep.num > firstMoves {
+		ep.moves += float32(min(math.Abs(s.x-clip(m.raw, mostValue)), moveClip*max(moved, s.jumpWidth)))
 	}
 }
 
@@ -401,12 +411,14 @@ func (m *Model) accept(s *scene) {
 	switch ep.how {
 	case ofMissing:
 	case ofRest:
-		m.same.longest = float32(m.same.run)
 	case int8(ofSpread):
-		m.width.scale(min(4, max(0.3, (float64(s.stat[ofSpread])+usualSpread)/usualSpread)))
+		m.scale(min(4, max(0.3, (float64(s.stat[ofSpread])+usualSpread)/usualSpread)))
+		m.widenTo(float64(ep.moves) / ep.num)
 	default:
 		m.move(s)
+		m.widenTo(float64(ep.moves) / ep.num)
 	}
+	m.same.accept()
 	m.ev.z = [3]float32{}
 	ep.told = true
 	m.settle(s)
@@ -423,6 +435,24 @@ func (m *Model) wider(factor float64) float64 {
 		return factor
 	}
 	return max(min(1, factor), min(max(1, factor), float64(m.ep.moves)/usual))
+}
+
+// widenTo makes widths as wide at least as values are that move by so much.
+func (m *Model) widenTo(move float64) {
+	w := &m.width
+	for _, a := range [...]struct {
+		widths []float32
+		least  float64
+	}{
+		{m.past.widths.quarter[:], move / usualMove}, {m.past.widths.weekend[:], move / usualMove}, {w.hour[:], move / movesOfJumps},
+	} {
+		for i, v := range a.widths {
+			if v > 0 {
+				a.widths[i] = max(v, float32(a.least))
+			}
+		}
+	}
+	w.all, w.jump = max(w.all, float32(move/usualMove)), max(w.jump, float32(move/movesOfJumps))
 }
 
 // usual takes a size that was accepted in.
@@ -484,6 +514,6 @@ func (m *Model) move(s *scene) {
 		for i := range m.expect.correct {
 			m.expect.correct[i] *= float32(factor)
 		}
-		m.width.scale(m.wider(factor))
+		m.scale(m.wider(factor))
 	}
 }

@@ -182,6 +182,17 @@ func (m *weigher) weigh(s *scene) {
 	s.below = s.width * float64(m.threshold(ofThree, 1)) * young
 }
 
+// side is that of the values which the evidence of a scene is of, 0 where it is of none.
+func (m *weigher) side(s *scene) int8 {
+	switch {
+	case s.which < int8(ofSpread) && (s.evidence > 1 || !m.ep.on):
+		return s.sign
+	case m.ep.on && m.ep.how < int8(ofSpread):
+		return m.ep.sign
+	}
+	return 0
+}
+
 // outNow is how far the newest values alone are out, to either side, in thresholds.
 func (m *weigher) outNow(s *scene) (most float64) {
 	for i := ofJump; i <= ofThree; i++ {

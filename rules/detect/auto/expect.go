@@ -282,7 +282,7 @@ func (m *Model) Forecast(t int64) (mid, sigma float64, ok bool) {
 		return 0, 0, false
 	}
 	mid = a.v[lead-byTime] + float64(m.expect.correct[lead-byTime])
-	sigma, _ = m.width.of(seconds, m.follows.mean[byLevel], &m.same)
+	sigma, _ = m.widthsAt(seconds)
 	if m.kind == counter { // in terms of what is received
 		units := float64(t-m.last) / 1000 / counterUnit
 		mid, sigma = m.raw+mid*units, sigma*units

@@ -43,7 +43,7 @@ func NewJudge(c Config) *Judge { return &Judge{weigher: weigher{c: c.complete(),
 func (j *Judge) Judge(t int64, v float64, e Expectation) Verdict {
 	s := j.look(t, v, e)
 	return Verdict{
-		Known: true, Evidence: s.evidence, Hold: s.hold,
+		Known: true, Evidence: s.evidence, Side: j.side(s), Hold: s.hold,
 		Expected: e.Value, Lower: e.Value - s.below, Upper: e.Value + s.above,
 	}
 }
@@ -117,7 +117,7 @@ func (j *Judge) startOver() {
 // Accept tells that what is anomalous now is usual from here on.
 func (j *Judge) Accept() {
 	if j.ep.on && j.ep.how == ofRest {
-		j.same.longest = float32(j.same.run)
+		j.same.accept()
 	}
 }
 

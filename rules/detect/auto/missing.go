@@ -3,8 +3,9 @@ package auto
 import "math"
 
 // What has come again and again at a constant pace, and does not come now, is missed:
-// jobs several times a day, and weekly ones, of which no expectation that leads need
-// know. Those that come every day are expected by the time of day.
+// jobs several times a day, short ones of every day, and weekly ones, of which no
+// expectation that leads need know. Longer ones that come every day are expected by the
+// time of day.
 const (
 	// missedTimes is how many times it must have come before, missedWidths how far out
 	// it must have been each time, in widths.
@@ -14,6 +15,8 @@ const (
 	missedShare = 0.5
 	// missedHours is how long before and after a weekly one it must have been gone.
 	missedHours = 6
+	// aroundDaily is how long before and after a daily one, in seconds, it must have been gone.
+	aroundDaily = 1800
 	// clearly is how many times as much yesterday and a week ago must have been: on a slope
 	// noise decides what is there and what is not.
 	clearly = 1.6
@@ -48,7 +51,83 @@ func (p *past) missing(width float64) (sign int8, weekly bool) {
 			return s, false
 		}
 	}
+	if s := p.missedDaily(at, low, high, least); s != 0 {
+		return s, false
+	}
 	return p.missedWeekly(at, low, high, weekWidths*width), true
+}
+
+// missedDaily looks for something short that has come at this time of the last days, and
+// a week ago, and at no other time of yesterday. Weekends are not known before the second.
+func (p *past) missedDaily(at int64, low, high, least float64) int8 {
+	yesterday, around := at-p.back(1), aroundDaily/p.bucket
+	if around <= 2*nearby || p.weekend(at) && !p.weekend(yesterday) && at-p.back(lastDays) < p.first {
+		return 0
+	}
+	usual, ok := p.smooth(at-around, p.now)
+	if !ok {
+		return 0
+	}
+	for _, sign := range [2]int8{1, -1} {
+		v, ok := p.at(yesterday, p.now)
+		if !ok {
+			return 0
+		}
+		come := p.standsOut(yesterday, v, v, around, sign)
+		if come < least || math.Abs(usual-p.surroundings(yesterday, around)) > missedShare/2*come || came(low, high, usual, come, sign) {
+			continue
+		}
+		if l, h := p.reach(at-p.back(lastDays), p.now); l <= h && !came(l, h, usual, come, sign) {
+			continue
+		}
+		times := int64(1)
+		for ; times < missedTimes; times++ {
+			k := at - p.back(times+1)
+			if l, h := p.reach(k, p.now); p.standsOut(k, l, h, around, sign) < max(least, missedShare*come) {
+				break
+			}
+		}
+		if times == missedTimes && p.onlyThen(yesterday, at, around, missedShare*come, sign) {
+			return sign
+		}
+	}
+	return 0
+}
+
+// surroundings is what it was like some buckets before and after one.
+func (p *past) surroundings(k, around int64) float64 {
+	before, ok := p.smooth(k-around, p.now)
+	after, known := p.smooth(k+around, p.now)
+	if !ok || !known {
+		return math.NaN()
+	}
+	return (before + after) / 2
+}
+
+// standsOut is how far values in or near a bucket lie to one side of what it was like
+// before and after; 0 where that differs by as much, or is not known.
+func (p *past) standsOut(k int64, low, high float64, around int64, sign int8) float64 {
+	before, ok := p.smooth(k-around, p.now)
+	after, known := p.smooth(k+around, p.now)
+	if low > high || !ok || !known {
+		return 0
+	}
+	by := height(low, high, (before+after)/2, sign)
+	if math.Abs(after-before) > missedShare*by {
+		return 0
+	}
+	return by
+}
+
+// onlyThen tells whether nothing between two buckets, but for what is around them, stood
+// out by least.
+func (p *past) onlyThen(from, to, around int64, least float64, sign int8) bool {
+	for k := from + around; k < to-around; k++ {
+		if v, ok := p.at(k, p.now); ok && float64(sign)*(v-p.surroundings(k, around)) >= least {
+			return false
+		}
+	}
+	return true
 }
 
 // missed looks for something that has come every so many buckets before at, and was

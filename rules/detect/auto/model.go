@@ -53,6 +53,9 @@ type Verdict struct {
 	// Evidence is 1 where the deviation, over one of the horizons, is as rare as
 	// the budget of alerts allows.
 	Evidence float64
+	// Side is that on which the values lie that Evidence, and Hold, are of: 1 above, -1
+	// below what was expected; 0 where it is of none.
+	Side int8
 	// Hold is how far the newest values are still outside, while something is
 	// anomalous: above 0.5 it goes on.
 	Hold float64
@@ -133,7 +136,7 @@ func (m *Model) Judge(t int64, v float64) Verdict {
 	if t <= m.last { // it will not be learned
 		defer m.Release()
 	}
-	out := Verdict{Known: true, Evidence: s.evidence, Hold: s.hold, Rank: s.rank}
+	out := Verdict{Known: true, Evidence: s.evidence, Side: m.side(s), Hold: s.hold, Rank: s.rank}
 	if s.skip {
 		out.Expected, out.Lower, out.Upper = v, v, v
 		return out

@@ -23,6 +23,7 @@ type past struct {
 	changes  uint32     // times that what is remembered has changed
 	perPiece int64      // buckets, by bucket
 	recent   [5]float64 // newest values as received
+	widths   timely
 }
 
 const (

@@ -95,7 +95,7 @@ func (m *Model) look(t int64, raw float64) *scene {
 	s.civil = m.civil.seconds(t, m.c.Location)
 	s.block = floorMod(s.civil, day) / blockLength
 	m.expectations(s)
-	s.width, s.jumpWidth = m.width.of(s.civil, m.follows.mean[byLevel], &m.same)
+	s.width, s.jumpWidth = m.widthsAt(s.civil)
 	s.off = m.edge(s, s.x-s.expected, s.width)
 	if s.lead != m.ev.lead && !m.ep.on {
 		s.led = s.say[m.ev.lead] - s.expected
@@ -116,7 +116,7 @@ func (m *Model) misses(s *scene) bool {
 	if m.missing == 0 || m.ev.missed >= missedMost && m.ep.how != ofMissing || m.weekly && s.lead == byTime+byWeek { // who leads knows of it
 		return false
 	}
-	return float64(m.missing)*s.z < missedWidths*missedShare
+	return float64(m.missing)*s.off < missedWidths*missedShare*s.width // of a habit, too
 }
 
 // Habits: what was seen at this time on several of the last days, or in other

@@ -142,7 +142,7 @@ func (m *Model) code(c *coder) {
 		c.float(&m.follows.mean[i])
 	}
 	m.expect.code(c)
-	m.width.code(c)
+	m.width.code(c, &m.past.widths)
 	for _, a := range [...]*sturdy{&m.rank.place, &m.rank.step, &m.rank.time} {
 		c.float(&a.mean, &a.spread, &a.wild, &a.n)
 	}
@@ -232,8 +232,9 @@ func (e *expectations) code(c *coder) {
 	c.int(&e.lagAt, &e.oldAt)
 }
 
-func (w *widths) code(c *coder) {
-	c.float32s(w.quarter[:])
+func (w *widths) code(c *coder, times *timely) {
+	c.float32s(times.quarter[:])
+	c.float32s(times.weekend[:])
 	c.float32s(w.hour[:])
 	c.float32(&w.all, &w.jump)
 }
@@ -295,7 +296,8 @@ func (m *Model) sound() bool {
 			return false
 		}
 	}
-	widths := append(append([]float32{m.width.all, m.width.jump}, m.width.quarter[:]...), m.width.hour[:]...)
+	widths := append(append([]float32{m.width.all, m.width.jump}, p.widths.quarter[:]...), m.width.hour[:]...)
+	widths = append(widths, p.widths.weekend[:]...)
 	for _, w := range widths {
 		if !(w >= 0) {
 			return false

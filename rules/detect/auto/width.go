@@ -2,13 +2,18 @@ package auto
 
 import "math"
 
-// widths are how far values usually lie from what is expected, by the time of
-// day, and from the value before.
+// widths are how far values usually lie from what is expected, and from the value
+// before.
 type widths struct {
+	all  float32        // mean absolute deviation
+	hour [hours]float32 // of jumps by hour; 0: none yet
+	jump float32
+}
+
+// timely are widths by the time of day, which a model keeps with its past.
+type timely struct {
 	quarter [quarters]float32 // mean absolute deviations by a quarter of an hour; 0: none yet
-	all     float32
-	hour    [hours]float32 // likewise of jumps, by hour
-	jump    float32
+	weekend [hours]float32    // and of weekends
 }
 
 const (
@@ -26,23 +31,37 @@ const (
 	neighbours   = 0.8
 	firstVisit   = 4 // values that the width of all day counts for at a time of day
 	allMemory    = 5 * day
+	workdays     = 5.0 / 7 // the part of days that are no weekend
 	// leastInfluence is how many widths a deviation counts as at least, however far out.
 	leastInfluence = 1.5
 )
 
-// of is the width of deviations at a civil time, and of jumps.
-func (w *widths) of(civil int64, level float64, same *resting) (width, jump float64) {
+// widthsAt is the width of deviations at a civil time, and of jumps. Weekends have their
+// own where these are wider: what is expected of them is known later, and working days
+// must not be judged by what that costs. What one day has shown of a time of day is no
+// width of its own: another level was expected then.
+func (m *Model) widthsAt(civil int64) (width, jump float64) {
+	w, times, level := &m.width, &m.past.widths, m.follows.mean[byLevel]
 	floor := leastOfLevel*math.Abs(level) + least
-	if q := same.quantum(); q > 0 {
+	if q := m.same.quantum(); q > 0 {
 		floor = max(floor, q)
 	}
 	sod := floorMod(civil, day)
 	i := int(sod / quarterLength)
+	rest, once := weekend(weekday(civil)), m.age() < 2*day
 	at := func(k int, otherwise float64) float64 {
-		if v := w.quarter[(k+quarters)%quarters]; v > 0 {
-			return float64(v)
+		k = (k + quarters) % quarters
+		v := float64(times.quarter[k])
+		if rest {
+			v = max(v, float64(times.weekend[k*hours/quarters]))
 		}
-		return otherwise
+		switch {
+		case v == 0:
+			return otherwise
+		case once:
+			return max(v, float64(w.all))
+		}
+		return v
 	}
 	a := at(i, float64(w.all))
 	b, c := at(i+1, a), at(i-1, a)
@@ -61,23 +80,30 @@ func (w *widths) learn(m *Model, s *scene, begins bool) {
 		return
 	}
 	d, j := math.Abs(s.x-s.expected), math.Abs(s.jump)
-	known := m.n > fewPoints
-	if known {
-		d, j = m.countedIn(d, s.width), m.countedIn(j, s.jumpWidth)
-	}
-	n := float64(m.n)
-	sod := floorMod(s.civil, day)
-	if m.kind == counter {
+	n, sod := float64(m.n), floorMod(s.civil, day)
+	if m.kind != unsure {
 		n -= stepPoints // it has begun anew
+	}
+	known := n > fewPoints
+	switch {
+	case known:
+		d, j = m.countedIn(d, s.width), m.countedIn(j, s.jumpWidth)
+	case m.kind != unsure: // nothing but the level tells how far increases may lie apart
+		level := math.Abs(s.expected)
+		d, j = min(d, widthClip*max(s.width, level)), min(j, widthClip*max(s.jumpWidth, level))
 	}
 	w.all += float32(max(min(m.step/allMemory, 1), 1/n) * (d - float64(w.all)))
 	if known {
-		teach(m, &w.quarter[sod/quarterLength], w.all, d, sod, quarterLength)
+		if times := &m.past.widths; weekend(weekday(s.civil)) {
+			teach(m, &times.weekend[sod/hourLength], w.all, d, sod, hourLength, 1-workdays)
+		} else {
+			teach(m, &times.quarter[sod/quarterLength], w.all, d, sod, quarterLength, workdays)
+		}
 	}
 	if n > 4 {
 		w.jump += float32(max(min(m.step/allMemory, 1), 1/(n-3)) * (j - float64(w.jump)))
 		if known {
-			teach(m, &w.hour[sod/hourLength], w.jump, j, sod, hourLength)
+			teach(m, &w.hour[sod/hourLength], w.jump, j, sod, hourLength, 1)
 		}
 	}
 }
@@ -96,10 +122,10 @@ func (m *Model) countedIn(d, width float64) float64 {
 }
 
 // teach takes x into the mean of a time of day, which starts as that of all day
-// and then as a plain one: it has been visited on every day so far.
-func teach(m *Model, mean *float32, all float32, x float64, sod, length int64) {
+// and then as a plain one: it has been visited on a share of the days so far.
+func teach(m *Model, mean *float32, all float32, x float64, sod, length int64, share float64) {
 	a := float64(length) / m.step // values in a visit
-	seen := math.Floor(m.age()/day)*a + math.Floor(float64(sod%length)/m.step)
+	seen := math.Floor(share*m.age()/day)*a + math.Floor(float64(sod%length)/m.step)
 	rate := max(min(1/(visits*a), 1/visits), 1/(seen+1+firstVisit))
 	if *mean == 0 {
 		*mean = all
@@ -108,8 +134,9 @@ func teach(m *Model, mean *float32, all float32, x float64, sod, length int64) {
 }
 
 // scale multiplies all widths, when a level with another noise is accepted.
-func (w *widths) scale(f float64) {
-	for _, a := range [][]float32{w.quarter[:], w.hour[:], {}} {
+func (m *Model) scale(f float64) {
+	w := &m.width
+	for _, a := range [...][]float32{m.past.widths.quarter[:], m.past.widths.weekend[:], w.hour[:]} {
 		for i := range a {
 			a[i] *= float32(f)
 		}
@@ -166,6 +193,16 @@ func (r *resting) stuck(m *weigher, s *scene) bool {
 		run*m.step > stuckSeconds && run > stuckTimes*float64(r.longest)+3
 }
 
+// endless is the longest run while one is under way that has been accepted.
+const endless = math.MaxFloat32
+
+// accept makes the run that is under way a usual one, however long it becomes.
+func (r *resting) accept() {
+	if r.run > stuckPoints {
+		r.longest = endless
+	}
+}
+
 func (r *resting) learn(m *weigher, s *scene, counter bool) {
 	if m.n == 0 {
 		r.positive = true
@@ -177,7 +214,10 @@ func (r *resting) learn(m *weigher, s *scene, counter bool) {
 		r.run++
 	} else {
 		r.steps++
-		if !m.ep.on {
+		switch {
+		case r.longest == endless:
+			r.longest = float32(r.run)
+		case !m.ep.on:
 			r.longest = max(r.longest, float32(r.run))
 		}
 		r.run = 0

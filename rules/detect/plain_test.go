@@ -1,0 +1,143 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+	"math/rand"
+	"testing"
+)
+
+// weekly is traffic of a service that people use less at weekends, by the time of day.
+func weekly(at int64, r *rand.Rand) float64 {
+	v := 100 * (1 + 0.6*math.Sin(2*math.Pi*(float64(at)/86400-0.375)))
+	if day := at / aDay % 7; day == 2 || day == 3 { // day 0 was a Thursday
+		v *= 0.6
+	}
+	return v * (1 + 0.03*r.NormFloat64())
+}
+
+// TestTheSecondWeek of a series that began on a Monday: how unlike the days before the
+// first weekend was costs the working days after it nothing.
+func TestTheSecondWeek(t *testing.T) {
+	arithmetic(t)
+	for _, day := range []int64{8, 9, 10, 11, 14, 18} {
+		seeds(t, fmt.Sprintf("day %d", day), func(seed int64) string {
+			x := situate(t, "", seed, 60, weekly)
+			x.pass(day*aDay+10*anHour, nil)
+			if o := x.pass(3*anHour, times(0.7)); o.above < 170*aMinute {
+				return fmt.Sprintf("30 %% less for three hours is above 1 for %d min", o.above/60)
+			}
+			return ""
+		})
+	}
+}
+
+// TestTheSecondDay of a series is as quiet as the first, though nobody knows yet that
+// days are alike.
+func TestTheSecondDay(t *testing.T) {
+	arithmetic(t)
+	for _, step := range []int64{15, 60, 300} {
+		states := 0
+		for _, noise := range []float64{0.02, 0.05} {
+			for _, hour := range []int64{0, 7, 14} {
+				seeds(t, "", func(seed int64) string {
+					x := situate(t, "", seed, step, func(at int64, r *rand.Rand) float64 {
+						return 100 * (1 + 0.4*math.Sin(2*math.Pi*(float64(at+hour*anHour)/86400-0.3))) * (1 + noise*r.NormFloat64())
+					})
+					x.pass(aDay, nil)
+					states += x.pass(3*aDay, nil).begun
+					return ""
+				})
+			}
+		}
+		if states > 2 {
+			t.Errorf("every %d s: %d states on the second to fourth days of 12 series", step, states)
+		}
+	}
+}
+
+// TestYoungCounters: how their increases vary is learned, not what a first one was like.
+func TestYoungCounters(t *testing.T) {
+	arithmetic(t)
+	for name, increase := range map[string]func(r *rand.Rand) float64{
+		"seconds of CPU": func(r *rand.Rand) float64 { return math.Abs(0.3 + 0.1*r.NormFloat64()) },
+		"requests":       func(r *rand.Rand) float64 { return math.Floor(r.ExpFloat64() * 4) },
+		"bytes":          func(r *rand.Rand) float64 { return math.Exp(7 + 0.8*r.NormFloat64()) },
+	} {
+		for _, step := range []int64{15, 60} {
+			seeds(t, fmt.Sprintf("%s every %d s", name, step), func(seed int64) string {
+				sum := 0.0
+				x := situate(t, "", seed, step, func(_ int64, r *rand.Rand) float64 {
+					sum += increase(r)
+					return sum
+				})
+				if o := x.pass(2*aDay, nil); o.begun > 2 || o.above > anHour {
+					return fmt.Sprintf("%d states in two days, above 1 for %d min", o.begun, o.above/60)
+				}
+				return ""
+			})
+		}
+	}
+}
+
+// TestALevelOfAnotherNoise is accepted together with its noise.
+func TestALevelOfAnotherNoise(t *testing.T) {
+	arithmetic(t)
+	for name, c := range map[string]struct{ mean, sigma, then, noise float64 }{
+		"zero for weeks":     {0, 0, 50, 2},
+		"constant for weeks": {7, 0, 50, 2},
+		"ten times as noisy": {100, 2, 120, 20},
+		"fifteen times":      {1, 0.02, 15, 1.5},
+		"until it is zero":   {100, 5, 0, 0},
+		"until it is pinned": {100, 5, 200, 0},
+	} {
+		for _, step := range []int64{60, 300} {
+			seeds(t, fmt.Sprintf("%s, every %d s", name, step), func(seed int64) string {
+				mean, sigma := c.mean, c.sigma
+				x := situate(t, "", seed, step, func(_ int64, r *rand.Rand) float64 { return mean + sigma*r.NormFloat64() })
+				x.pass(21*aDay, nil)
+				mean, sigma = c.then, c.noise
+				o := x.pass(21*aDay, nil)
+				if o.begun > 6 || o.above < 8*anHour || o.above > 36*anHour {
+					return fmt.Sprintf("%d states in three weeks, above 1 for %d h", o.begun, o.above/3600)
+				}
+				return ""
+			})
+		}
+	}
+}
+
+// TestANightlyJobOfMinutesIsMissed, and at weekends only where it has run at weekends.
+func TestANightlyJobOfMinutesIsMissed(t *testing.T) {
+	arithmetic(t)
+	for _, step := range []int64{15, 60} {
+		for _, lasts := range []int64{3 * aMinute, 10 * aMinute} {
+			for _, week := range []bool{true, false} {
+				seeds(t, fmt.Sprintf("every %d s, %d min, at weekends too: %v", step, lasts/60, week), func(seed int64) string {
+					off, jitter := false, rand.New(rand.NewSource(seed+9))
+					late := int64(0)
+					x := situate(t, "", seed, step, func(at int64, r *rand.Rand) float64 {
+						sod, day := at%aDay, at/aDay%7
+						if sod < step {
+							late = jitter.Int63n(2 * aMinute)
+						}
+						v := 100 + 3*r.NormFloat64()
+						if since := sod - 2*anHour - late; since >= 0 && since < lasts && !off && (week || day != 2 && day != 3) {
+							v += 150
+						}
+						return v
+					})
+					x.pass(4*aDay, nil)
+					if o := x.pass(10*aDay, nil); o.begun > 1 {
+						return fmt.Sprintf("%d states while all is as usual", o.begun)
+					}
+					off = true
+					if o := x.pass(3*anHour, nil); week && (o.begun == 0 || o.above > anHour) {
+						return fmt.Sprintf("%d states when it does not come", o.begun)
+					}
+					return ""
+				})
+			}
+		}
+	}
+}
