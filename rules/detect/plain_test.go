@@ -141,3 +141,36 @@ func TestANightlyJobOfMinutesIsMissed(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAgeThatIsNotReset: the age of the last success, a backlog that is drained: they
+// look like counters, and that they do not fall when it is time is reported.
+func TestAnAgeThatIsNotReset(t *testing.T) {
+	arithmetic(t)
+	for _, step := range []int64{15, 60, 300} {
+		for _, every := range []int64{40 * aMinute, 6 * anHour, aDay} {
+			seeds(t, fmt.Sprintf("every %d s, reset every %d min", step, every/60), func(seed int64) string {
+				dead, last, next := false, int64(situationStart), int64(situationStart)+every
+				due := next
+				x := situate(t, "", seed, step, func(at int64, r *rand.Rand) float64 {
+					if at >= next {
+						if !dead {
+							last = next
+						}
+						due += every
+						next = due + r.Int63n(every/30)
+					}
+					return float64(at - last)
+				})
+				x.pass(aDay, nil)
+				if o := x.pass(19*aDay, nil); o.begun > 1 {
+					return fmt.Sprintf("%d states while all is as usual", o.begun)
+				}
+				dead = true
+				if o := x.pass(2*aDay+every, nil); o.begun == 0 || o.delay > 2*every || o.above < 20*anHour {
+					return fmt.Sprintf("that it is not reset is told of %d times, after %d min, for %d h", o.begun, o.delay/60, o.above/3600)
+				}
+				return ""
+			})
+		}
+	}
+}

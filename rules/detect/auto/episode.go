@@ -410,6 +410,7 @@ func (m *Model) accept(s *scene) {
 	}
 	switch ep.how {
 	case ofMissing:
+		m.past.falls.accept()
 	case ofRest:
 	case int8(ofSpread):
 		m.scale(min(4, max(0.3, (float64(s.stat[ofSpread])+usualSpread)/usualSpread)))

@@ -170,6 +170,9 @@ func (m *Model) Learn(t int64, v float64, anomalous bool) {
 	}
 	s := m.look(t, v)
 	if s.skip {
+		if v < m.raw {
+			m.past.falls.learn(t, m.step)
+		}
 		m.tell(v)
 		m.keepPace(s.dt)
 		m.raw, m.last = v, t

@@ -24,6 +24,7 @@ type past struct {
 	perPiece int64      // buckets, by bucket
 	recent   [5]float64 // newest values as received
 	widths   timely
+	falls    falls
 }
 
 const (

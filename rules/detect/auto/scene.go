@@ -100,7 +100,7 @@ func (m *Model) look(t int64, raw float64) *scene {
 	if s.lead != m.ev.lead && !m.ep.on {
 		s.led = s.say[m.ev.lead] - s.expected
 	}
-	s.jump = s.off - middle(m.ev.off) - s.led
+	s.jump = m.edge(s, s.x-s.expected, s.jumpWidth) - middle(m.ev.off) - s.led
 	s.jump = m.own(s)
 	s.z = clip(s.off/s.width, mostWidths)
 	s.zJump = clip(away(s.jump, s.off, s.width)/s.jumpWidth, mostWidths)
@@ -113,7 +113,13 @@ func (m *Model) look(t int64, raw float64) *scene {
 
 // misses tells whether something that should be there is not.
 func (m *Model) misses(s *scene) bool {
-	if m.missing == 0 || m.ev.missed >= missedMost && m.ep.how != ofMissing || m.weekly && s.lead == byTime+byWeek { // who leads knows of it
+	if m.ev.missed >= missedMost && m.ep.how != ofMissing {
+		return false
+	}
+	if m.kind == counter && m.past.falls.missed(s.t) {
+		return true
+	}
+	if m.missing == 0 || m.weekly && s.lead == byTime+byWeek { // who leads knows of it
 		return false
 	}
 	return float64(m.missing)*s.off < missedWidths*missedShare*s.width // of a habit, too

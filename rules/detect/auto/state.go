@@ -143,6 +143,7 @@ func (m *Model) code(c *coder) {
 	}
 	m.expect.code(c)
 	m.width.code(c, &m.past.widths)
+	m.past.falls.code(c)
 	for _, a := range [...]*sturdy{&m.rank.place, &m.rank.step, &m.rank.time} {
 		c.float(&a.mean, &a.spread, &a.wild, &a.n)
 	}
@@ -310,7 +311,7 @@ func (m *Model) sound() bool {
 	}
 	return m.weigher.sound() && m.kind <= counter &&
 		(m.n > stepPoints) == (p.bucket > 0) && (p.bucket == 0 || p.unit >= 0 && p.n >= 0 && p.oldN >= 0 && p.now >= p.first && (!p.started || p.unit > 0)) &&
-		m.rank.far >= 0
+		m.rank.far >= 0 && p.falls.sound()
 }
 
 func (m *weigher) sound() bool {
