@@ -94,7 +94,7 @@ func (m *Auto) learnAt(p Point, bounded float64, w weights) {
 // accepts is told after how long a level is accepted.
 func (m *Auto) accepts(after time.Duration) { m.m.SetAccept(after) }
 
-const autoVersion = 18
+const autoVersion = 19
 
 // AppendBinary appends the whole state.
 func (m *Auto) AppendBinary(b []byte) ([]byte, error) {

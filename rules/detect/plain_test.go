@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand"
 	"testing"
+	"time"
 )
 
 // weekly is traffic of a service that people use less at weekends, by the time of day.
@@ -172,5 +173,54 @@ func TestAnAgeThatIsNotReset(t *testing.T) {
 				return ""
 			})
 		}
+	}
+}
+
+// TestAnOutageOfDaysInDailyTraffic is accepted as what it is, a part of what was expected
+// or nothing at all, and the way back is usual within about an hour.
+func TestAnOutageOfDaysInDailyTraffic(t *testing.T) {
+	arithmetic(t)
+	traffic := func(at int64, r *rand.Rand) float64 {
+		return 100 * (1 + 0.5*math.Sin(2*math.Pi*(float64(at)/86400-0.3))) * (1 + 0.05*r.NormFloat64())
+	}
+	late, all := 0, 0
+	for name, change := range map[string]func(float64, int64) float64{
+		"nothing": to(0), "half": times(0.5), "three times": times(3), "so much more": by(100),
+	} {
+		for _, hours := range []int64{30, 48, 72} {
+			for _, step := range []int64{60, 300} {
+				seeds(t, "", func(seed int64) string {
+					x := situate(t, "", seed, step, traffic)
+					x.pass(20*aDay+10*anHour, nil)
+					o := x.pass(hours*anHour, change)
+					if p := x.pass(2*aDay, nil); o.begun > 1 || o.above > 30*anHour || p.begun > 2 || p.above > 2*anHour {
+						t.Logf("%s for %d h, every %d s, seed %d: %d states, above 1 for %d h, then %d, for %d min", name, hours, step, seed, o.begun, o.above/3600, p.begun, p.above/60)
+						late++
+					}
+					all++
+					return ""
+				})
+			}
+		}
+	}
+	if late > all/16 {
+		t.Errorf("%d of %d outages are accepted later, or are news for longer when they end", late, all)
+	}
+}
+
+// TestALeakOfDays is reported for as long as it goes on, however soon levels are accepted.
+func TestALeakOfDays(t *testing.T) {
+	arithmetic(t)
+	for _, accept := range []int64{6, 24} {
+		seeds(t, fmt.Sprintf("accept: %dh", accept), func(seed int64) string {
+			x := situate(t, "", seed, 60, flat(100, 3))
+			x.s = NewScorer(must(NewAuto(AutoConfig{})), ScorerConfig{Accept: time.Duration(accept) * time.Hour})
+			x.pass(15*aDay, nil)
+			o := x.pass(7*aDay, func(v float64, into int64) float64 { return v * (1 + 0.3*float64(into)/86400) })
+			if o.longest < 6*aDay {
+				return fmt.Sprintf("30 %% a day is above 1 for %d h on end", o.longest/3600)
+			}
+			return ""
+		})
 	}
 }

@@ -17,18 +17,20 @@ type episode struct {
 	// told is whether the level has been accepted while the series is still called
 	// anomalous. It outlives the episode, as changes do.
 	told  bool
+	below uint8   // bits: the sides of peak
 	since int64   // milliseconds
 	level float64 // expected, of expectations that are levels
 	off   float32 // deviation before it
 	first float32 // size of the jump that began it
 	peak  [stats]float32
-	side  [stats]uint8
 
 	// Of the deviations since then, the sums in the order that takes the least room.
 	part  [parts]float32 // means in parts of the time to accept, the newest first
 	partN [parts]uint16
 	sumET float32 // sum of what was expected by time, in days since the beginning
 	moves float32 // sum of the distances between values that follow each other
+	sumEE float32 // sum of the squares of what was expected, less level,
+	sumED float32 // and of its products with the deviations
 	changes
 	partFrom int64   // milliseconds
 	sum      float64 // of the deviations,
@@ -76,8 +78,10 @@ const (
 	// a day that is different may well last a little longer.
 	flatAfter = 1.1
 	// mostTimes is how many times larger or smaller a level may become whose widths, and
-	// whose movement over the day, become so, too.
-	mostTimes = 20
+	// whose movement over the day, become so, too; leastTimes what is left at least of a
+	// movement that has ended, for there is a way back; and fitWidths how much of one there
+	// must have been to tell, in widths.
+	mostTimes, leastTimes, fitWidths = 20.0, 0.003, 2
 	// oftenAccepted is from how many accepted levels on, of late, more are
 	// accepted sooner, and acceptedMemory what of late means, in seconds.
 	oftenAccepted  = 2
@@ -196,7 +200,8 @@ func (ep *episode) note(m *weigher, s *scene) {
 			v, side = -v, 1
 		}
 		if v > ep.peak[i] {
-			ep.peak[i], ep.side[i] = v, side
+			ep.peak[i] = v
+			ep.below = ep.below&^(1<<i) | side<<i
 		}
 	}
 	if ep.how == int8(ofThree) && float64(ep.sign)*s.z < -flipWidths {
@@ -231,6 +236,9 @@ func (ep *episode) gather(m *Model, s *scene) {
 	days := ep.days(s)
 	ep.sumT += d * days
 	ep.sumET += float32(s.expected * days)
+	e := s.expected - ep.level
+	ep.sumEE += float32(e * e)
+	ep.sumED += float32(e * d)
 	if m.kind != counter && ep.num > firstMoves {
 		ep.moves += float32(min(math.Abs(s.x-clip(m.raw, mostValue)), moveClip*max(moved, s.jumpWidth)))
 	}
@@ -285,7 +293,7 @@ func (m *weigher) acceptable(s *scene) bool {
 	noise := s.width / math.Sqrt(min(n, 16))
 	sharp := float64(ep.sign)*by > grown*math.Abs(before) && math.Abs(by) > grownWidths*noise
 	slope, certain := ep.slope(s)
-	slow := slope > slowlyGrown*math.Abs(ep.sum/ep.num) && certain > slowlyCertain && float64(ep.sign)*by > slope/4
+	slow := slope > slowlyGrown*math.Abs(ep.sum/ep.num) && certain > slowlyCertain && float64(ep.sign)*by > slope/4*full/day
 	if sharp || slow {
 		ep.still = 0
 		return age > min(longestTimes*full, max(2*known, 3*full)) // a weekend is over then
@@ -357,7 +365,7 @@ func (m *Model) end(s *scene) {
 func (m *weigher) learnPeaks() {
 	ep := &m.ep
 	for i := range ep.peak {
-		side := int(ep.side[i])
+		side := int(ep.below >> i & 1)
 		t := &m.ev.tail[i][side]
 		top := float32(marginal)
 		if i == ofJump { // the same step comes again where there are few
@@ -469,26 +477,40 @@ func usual(mean *float32, size float32) {
 	}
 }
 
+// fit is what has become of what was expected: so many times of it, and so much more. It
+// is known where the level holds and what is expected has moved much.
+func (ep *episode) fit(s *scene) (times, plus float64, ok bool) {
+	e, d := ep.sumE/ep.num-ep.level, ep.sum/ep.num
+	moved := float64(ep.sumEE)/ep.num - e*e
+	if ep.days(s) < 1 || ep.sumE <= 0 || moved < math.Pow(fitWidths*s.width, 2) || !ep.flat(s) {
+		return 1, 0, false
+	}
+	// Where the mean has become twice as large, movements may have, too, but not more.
+	usual := e + ep.level
+	ratio := max(leastTimes, min(mostTimes, (usual+d)/usual))
+	times = max(min(1, ratio), min(max(1, ratio), 1+(float64(ep.sumED)/ep.num-e*d)/moved))
+	return times, usual + d - times*usual, true
+}
+
 // move moves everything that is expected to the level of the episode.
 func (m *Model) move(s *scene) {
 	ep := &m.ep
 	by, _ := ep.mean(0, 5)
-	factor := 1.0
-	if ep.sumE > 0 && ep.sumE+ep.sum > 0 {
-		factor = (ep.sumE + by*ep.num) / ep.sumE
-	}
-	multiply := factor > 1/mostTimes && factor < mostTimes && m.follows.mean[byFollow] > 0
+	times := 1.0
 	back := m.returned(s)
+	if t, plus, ok := ep.fit(s); ok {
+		times, by = t, plus
+	} else if ep.sumE > 0 && ep.sumE+ep.sum > 0 && m.follows.mean[byFollow] > 0 {
+		if f := (ep.sumE + by*ep.num) / ep.sumE; f > 1/mostTimes && f < mostTimes {
+			times, by = f, 0
+		}
+	}
 	if back { // what was moved is moved back
-		factor, by = 1/float64(ep.times), -float64(ep.plus)
-		multiply = ep.times != 1
+		times = 1 / float64(ep.times)
+		by = -float64(ep.plus) * times
 	}
-	ep.times, ep.plus = 1, float32(by)
-	to := func(x float64) float64 { return x + by }
-	if multiply {
-		to = func(x float64) float64 { return x * factor }
-		ep.times, ep.plus = float32(factor), 0
-	}
+	ep.times, ep.plus = float32(times), float32(by)
+	to := func(x float64) float64 { return x*times + by }
 	if back { // what was accepted for some days is not what was usual before
 		ep.times, ep.plus = 0, 0
 	}
@@ -505,16 +527,12 @@ func (m *Model) move(s *scene) {
 		return
 	}
 	if m.past.bucket > 0 {
-		unit := m.past.unit
-		if multiply {
-			unit *= factor
-		}
-		m.past.change(to, m.past.bucketOf(m.civil.seconds(ep.since, m.c.Location)), to(m.past.base), unit)
+		m.past.change(to, m.past.bucketOf(m.civil.seconds(ep.since, m.c.Location)), to(m.past.base), m.past.unit*times)
 	}
-	if multiply {
+	if times != 1 {
 		for i := range m.expect.correct {
-			m.expect.correct[i] *= float32(factor)
+			m.expect.correct[i] *= float32(times)
 		}
-		m.scale(m.wider(factor))
+		m.scale(max(m.wider(times), 1/mostTimes))
 	}
 }

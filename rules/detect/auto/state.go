@@ -276,9 +276,9 @@ func (ep *episode) code(c *coder) {
 	number(c, 1, &ep.lead)
 	c.int(&ep.since, &ep.partFrom)
 	c.float(&ep.level, &ep.sum, &ep.sumT, &ep.sumE, &ep.num)
-	c.float32(&ep.first, &ep.off, &ep.sumET, &ep.moves)
+	c.float32(&ep.first, &ep.off, &ep.sumET, &ep.moves, &ep.sumEE, &ep.sumED)
 	c.float32s(ep.peak[:])
-	numbers(c, 1, ep.side[:])
+	number(c, 1, &ep.below)
 	c.float32s(ep.part[:])
 	numbers(c, 2, ep.partN[:])
 }
@@ -316,11 +316,6 @@ func (m *Model) sound() bool {
 
 func (m *weigher) sound() bool {
 	ep := &m.ep
-	for i := range ep.side {
-		if ep.side[i] > 1 {
-			return false
-		}
-	}
 	for i := range m.ev.tail {
 		for k := range m.ev.tail[i] {
 			t := &m.ev.tail[i][k]
