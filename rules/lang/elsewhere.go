@@ -25,6 +25,11 @@ var (
 // elsewhere says where a key belongs that a mapping does not have.
 func (l *loader) elsewhere(what, key string) string {
 	switch {
+	case what == "rule file":
+		if slices.Contains([]string{"rules", "anomaly", "alert", "record"}, key) {
+			return ruleFile
+		}
+		return ""
 	case key == "severity" && what != whatAnomaly:
 		return "it is a label: labels: {severity: …}"
 	case key == "severity":

@@ -88,12 +88,19 @@ func parsePrometheus(content []byte, p parser.Parser) (*rulefmt.RuleGroups, []er
 	return rulefmt.Parse(content, false, model.UTF8Validation, p, slog.New(slog.DiscardHandler))
 }
 
+// ruleFile is where rules stand.
+const ruleFile = "rules stand in groups: [{name: …, rules: […]}]"
+
 func (l *loader) file(root *yaml.Node) *File {
 	f := &File{Name: l.doc.File, promQL: l.promQL}
 	if root == nil || isNull(root) {
 		return f
 	}
 	groups := map[string]*yaml.Node{}
+	if n := l.doc.Resolve(root); n.Kind == yaml.SequenceNode {
+		l.doc.Errorf(n, "yaml/type", "rule file must be a mapping, not a list: %s", ruleFile)
+		return f
+	}
 	l.doc.Object(l.merged(root), "rule file", map[string]diag.Field{
 		"groups": func(_, v *yaml.Node) {
 			l.list(v, "groups", func(n *yaml.Node) {
