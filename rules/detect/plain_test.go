@@ -143,8 +143,8 @@ func TestANightlyJobOfMinutesIsMissed(t *testing.T) {
 	}
 }
 
-// TestAnAgeThatIsNotReset: the age of the last success, a backlog that is drained: they
-// look like counters, and that they do not fall when it is time is reported.
+// TestAnAgeThatIsNotReset looks like a counter, and that it does not fall when it is time
+// is reported.
 func TestAnAgeThatIsNotReset(t *testing.T) {
 	arithmetic(t)
 	for _, step := range []int64{15, 60, 300} {
@@ -222,5 +222,83 @@ func TestALeakOfDays(t *testing.T) {
 			}
 			return ""
 		})
+	}
+}
+
+// TestRestsAfterALevel: that a series rested for a while when a level was accepted says
+// nothing of how long it rests at night.
+func TestRestsAfterALevel(t *testing.T) {
+	arithmetic(t)
+	stuck := 0
+	for seed := range int64(8) {
+		size, by := 10.0, 0.0
+		x := situate(t, "", seed+1, 60, func(at int64, r *rand.Rand) float64 {
+			h := at % aDay / anHour
+			if h < 8 || h >= 20 {
+				return 10 + by
+			}
+			if r.Intn(20) == 0 {
+				size = float64(7 + r.Intn(7))
+			}
+			return size + by
+		})
+		x.pass(14*aDay+10*anHour, nil)
+		by = 30
+		x.pass(28*anHour, nil)
+		stuck += x.pass(8*aDay, nil).begun
+	}
+	if stuck > 4 {
+		t.Errorf("%d states in eight series and eight days after the level was accepted", stuck)
+	}
+}
+
+// TestRestartsThatDoNotCome: a counter that restarts every night need not, and a gap may
+// hide the reset of an age.
+func TestRestartsThatDoNotCome(t *testing.T) {
+	arithmetic(t)
+	for _, step := range []int64{60, 300} {
+		seeds(t, fmt.Sprintf("a counter every %d s", step), func(seed int64) string {
+			sum, skip := 0.0, false
+			x := situate(t, "", seed, step, func(at int64, r *rand.Rand) float64 {
+				sum += float64(step) * (1 + 0.05*r.NormFloat64())
+				if at%aDay == 3*anHour && !skip {
+					sum = 0
+				}
+				return sum
+			})
+			x.pass(20*aDay, nil)
+			skip = true
+			if o := x.pass(3*aDay, nil); o.above > 0 {
+				return fmt.Sprintf("no restart for three nights is above 1 for %d min", o.above/60)
+			}
+			return ""
+		})
+		seeds(t, fmt.Sprintf("an age every %d s", step), func(seed int64) string {
+			x := situate(t, "", seed, step, func(at int64, _ *rand.Rand) float64 { return float64((at - 2*anHour) % aDay) })
+			x.pass(20*aDay+4*anHour, nil)
+			x.at += 25 * anHour
+			if o := x.pass(2*aDay, nil); o.above > 0 {
+				return fmt.Sprintf("after a gap of 25 h it is above 1 for %d min", o.above/60)
+			}
+			return ""
+		})
+	}
+}
+
+// TestLevelsOfHugeValues are accepted as far as 32 bits go, and never become no numbers.
+func TestLevelsOfHugeValues(t *testing.T) {
+	arithmetic(t)
+	for _, scale := range []float64{1e-25, 1e19, 1e28} {
+		for _, change := range []float64{0, 0.5, 3} {
+			x := situate(t, "", 1, 300, func(at int64, r *rand.Rand) float64 {
+				return scale * (1 + 0.5*math.Sin(2*math.Pi*(float64(at)/86400-0.3))) * (1 + 0.05*r.NormFloat64())
+			})
+			x.pass(20*aDay, nil)
+			x.pass(2*aDay, times(change))
+			x.pass(4*aDay, nil)
+			if o := x.pass(2*anHour, times(4)); math.IsNaN(o.last.Expected) || scale > 1 && o.above < anHour {
+				t.Errorf("%g, times %g for two days: four times as much later is above 1 for %d min, expected %v", scale, change, o.above/60, o.last.Expected)
+			}
+		}
 	}
 }

@@ -482,6 +482,9 @@ func usual(mean *float32, size float32) {
 func (ep *episode) fit(s *scene) (times, plus float64, ok bool) {
 	e, d := ep.sumE/ep.num-ep.level, ep.sum/ep.num
 	moved := float64(ep.sumEE)/ep.num - e*e
+	if !(ep.sumEE < math.MaxFloat32 && math.Abs(float64(ep.sumED)) < math.MaxFloat32) { // of values too large for squares of 32 bits
+		return 1, 0, false
+	}
 	if ep.days(s) < 1 || ep.sumE <= 0 || moved < math.Pow(fitWidths*s.width, 2) || !ep.flat(s) {
 		return 1, 0, false
 	}

@@ -2,11 +2,11 @@ package auto
 
 import "math"
 
-// falls knows when a series that is taken for a counter has fallen. Ages, backlogs and
-// disks that are cleaned up look like counters, but for that they fall at a constant
-// pace: that one does not is news, and nothing else would tell of it.
+// falls knows when a series that is taken for a counter has fallen. Ages look like
+// counters, but for that they rise evenly and fall at a constant pace: that one does not
+// is news, and nothing else would tell of it.
 type falls struct {
-	at    int64   // milliseconds of the newest
+	at    int64   // milliseconds of the newest; 0: not known
 	every float32 // seconds from one to the next, mean of late
 	off   float32 // and how far they are from that, mean of late
 	n     uint8   // distances that have been learned
@@ -18,6 +18,9 @@ const (
 	// the next one is missed, and fallsApart the part of it within which they are one.
 	fallsKnown, fallsMemory         = 6, 8
 	fallsOff, fallsLate, fallsApart = 0.1, 1.5, 0.25
+	// evenly is the part of the increase that it varies by at most: counters restart at a
+	// constant pace, too, and are none the worse when they do not.
+	evenly = 0.01
 )
 
 // learn takes one in, at t, of a series with a step of so many seconds.
@@ -39,7 +42,15 @@ func (f *falls) learn(t int64, step float64) {
 
 // missed tells whether one should have come by t.
 func (f *falls) missed(t int64) bool {
-	return f.n >= fallsKnown && f.off < fallsOff*f.every && float64(t-f.at) > fallsLate*1000*float64(f.every)
+	return f.at != 0 && f.n >= fallsKnown && f.off < fallsOff*f.every && float64(t-f.at) > fallsLate*1000*float64(f.every)
+}
+
+// gap forgets when the newest was: there may have been another one since.
+func (f *falls) gap() { f.at = 0 }
+
+// unreset tells whether an age has not been reset when it was time.
+func (m *Model) unreset(t int64) bool {
+	return m.kind == counter && float64(m.width.all) <= evenly*math.Abs(m.follows.mean[byLevel]) && m.past.falls.missed(t)
 }
 
 // accept makes it usual that none comes.

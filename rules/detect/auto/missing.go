@@ -80,14 +80,17 @@ func (p *past) missedDaily(at int64, low, high, least float64) int8 {
 		if l, h := p.reach(at-p.back(lastDays), p.now); l <= h && !came(l, h, usual, come, sign) {
 			continue
 		}
-		times := int64(1)
+		smallest, times := come, int64(1)
 		for ; times < missedTimes; times++ {
 			k := at - p.back(times+1)
-			if l, h := p.reach(k, p.now); p.standsOut(k, l, h, around, sign) < max(least, missedShare*come) {
+			l, h := p.reach(k, p.now)
+			c := p.standsOut(k, l, h, around, sign)
+			if c < least {
 				break
 			}
+			smallest = min(smallest, c)
 		}
-		if times == missedTimes && p.onlyThen(yesterday, at, around, missedShare*come, sign) {
+		if times == missedTimes && !came(low, high, usual, smallest, sign) && p.onlyThen(yesterday, at, around, missedShare*smallest, sign) {
 			return sign
 		}
 	}

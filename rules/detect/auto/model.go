@@ -172,6 +172,8 @@ func (m *Model) Learn(t int64, v float64, anomalous bool) {
 	if s.skip {
 		if v < m.raw {
 			m.past.falls.learn(t, m.step)
+		} else {
+			m.past.falls.gap()
 		}
 		m.tell(v)
 		m.keepPace(s.dt)

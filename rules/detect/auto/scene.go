@@ -116,7 +116,7 @@ func (m *Model) misses(s *scene) bool {
 	if m.ev.missed >= missedMost && m.ep.how != ofMissing {
 		return false
 	}
-	if m.kind == counter && m.past.falls.missed(s.t) {
+	if m.unreset(s.t) {
 		return true
 	}
 	if m.missing == 0 || m.weekly && s.lead == byTime+byWeek { // who leads knows of it

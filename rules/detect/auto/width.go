@@ -126,7 +126,7 @@ func (m *Model) countedIn(d, width float64) float64 {
 func teach(m *Model, mean *float32, all float32, x float64, sod, length int64, share float64) {
 	a := float64(length) / m.step // values in a visit
 	seen := math.Floor(share*m.age()/day)*a + math.Floor(float64(sod%length)/m.step)
-	rate := max(min(1/(visits*a), 1/visits), 1/(seen+1+firstVisit))
+	rate := max(min(1/(visits*share*a), 1/(visits*share)), 1/(seen+1+firstVisit))
 	if *mean == 0 {
 		*mean = all
 	}
@@ -196,9 +196,10 @@ func (r *resting) stuck(m *weigher, s *scene) bool {
 // endless is the longest run while one is under way that has been accepted.
 const endless = math.MaxFloat32
 
-// accept makes the run that is under way a usual one, however long it becomes.
+// accept makes the run that is under way a usual one, however long it becomes, where it is
+// what is accepted.
 func (r *resting) accept() {
-	if r.run > stuckPoints {
+	if float64(r.run) > stuckTimes*float64(r.longest) && r.run > stuckPoints {
 		r.longest = endless
 	}
 }
