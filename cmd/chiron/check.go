@@ -254,17 +254,14 @@ func (c *checker) named(configFile, kind string, patterns []string) (count int) 
 
 // kindOf tells the kind of a file from its top-level keys.
 func kindOf(text []byte) string {
-	var list []map[string]yaml.Node
-	if yaml.Unmarshal(text, &list) == nil && len(list) > 0 { // rules, or groups, that have been copied from somewhere
-		for _, key := range []string{"anomaly", "alert", "record", "rules"} {
-			if _, ok := list[0][key]; ok {
-				return kindRules
-			}
-		}
-	}
 	var top map[string]yaml.Node
-	if yaml.Unmarshal(text, &top) == nil {
-		for _, key := range []string{"groups", "rules", "anomaly"} {
+	var list []map[string]yaml.Node
+	err := yaml.Unmarshal(text, &top)
+	if yaml.Unmarshal(text, &list) == nil && len(list) > 0 { // rules, or groups, that have been copied from somewhere
+		top, err = list[0], nil
+	}
+	if err == nil {
+		for _, key := range []string{"groups", "rules", "anomaly", "alert", "record"} {
 			if _, ok := top[key]; ok {
 				return kindRules
 			}

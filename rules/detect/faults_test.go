@@ -423,12 +423,9 @@ func TestTheWayBack(t *testing.T) {
 			return ""
 		})
 	}
-	day := func(at int64, r *rand.Rand) float64 {
-		return (500 + 400*math.Sin(2*math.Pi*(float64(at)/86400-0.25))) * (1 + 0.03*r.NormFloat64())
-	}
 	for _, step := range []int64{60, 300} {
 		seeds(t, fmt.Sprintf("daily traffic every %d s, half as much again for ever", step), func(seed int64) string {
-			x := situate(t, "", seed, step, day)
+			x := situate(t, "", seed, step, dailyTraffic)
 			x.pass(8*aDay, nil)
 			if o := x.pass(4*aDay, times(1.5)); o.begun != 1 || o.above < 24*anHour || o.above > 30*anHour {
 				return fmt.Sprintf("%d states, above 1 for %d h", o.begun, o.above/3600)
@@ -553,11 +550,7 @@ func TestWhatComesMostOfTheTime(t *testing.T) {
 			}
 			return v
 		})
-		x.pass(28*aDay, nil)
-		if o := x.pass(14*aDay, nil); o.begun > 6 {
-			return fmt.Sprintf("%d states in two weeks", o.begun)
-		}
-		return ""
+		return x.calm(28*aDay, 14*aDay, 6)
 	})
 	for _, step := range []int64{60, 300, 900} {
 		seeds(t, fmt.Sprintf("two peaks a day, every %d s", step), func(seed int64) string {
@@ -565,11 +558,7 @@ func TestWhatComesMostOfTheTime(t *testing.T) {
 				h := float64(at%aDay) / 3600
 				return (100 + 400*math.Exp(-math.Pow((h-9)/1.5, 2)) + 500*math.Exp(-math.Pow((h-20)/2, 2))) * (1 + 0.04*r.NormFloat64())
 			})
-			x.pass(14*aDay, nil)
-			if o := x.pass(28*aDay, nil); o.begun > 3 {
-				return fmt.Sprintf("%d states in four weeks", o.begun)
-			}
-			return ""
+			return x.calm(14*aDay, 28*aDay, 3)
 		})
 	}
 }
@@ -586,11 +575,7 @@ func TestTheBucketAfterAJob(t *testing.T) {
 			}
 			return v
 		})
-		x.pass(14*aDay, nil)
-		if o := x.pass(7*aDay, nil); o.begun > 2 {
-			return fmt.Sprintf("%d states in a week", o.begun)
-		}
-		return ""
+		return x.calm(14*aDay, 7*aDay, 2)
 	})
 }
 

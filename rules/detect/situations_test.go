@@ -77,6 +77,15 @@ func (x *situation) quiet(o seen, most int, when string) {
 	}
 }
 
+// calm says what was reported more than so many times after what it took to learn.
+func (x *situation) calm(learn, then int64, most int) string {
+	x.pass(learn, nil)
+	if o := x.pass(then, nil); o.begun > most {
+		return fmt.Sprintf("%d states in %d days", o.begun, then/aDay)
+	}
+	return ""
+}
+
 // told wants it reported within so many seconds, and above 1 on end for so long.
 func (x *situation) told(o seen, within, onEnd int64, when string) {
 	x.t.Helper()

@@ -407,8 +407,9 @@ func (m *Model) forget() {
 func (m *Model) accept(s *scene) {
 	ep := &m.ep
 	m.learnPeaks()
+	back := m.returned(s)
 	if ep.how < int8(ofSpread) && (m.age() > usualAge || s.lead == byFollow) {
-		if m.returned(s) {
+		if back {
 			ep.accepted += wayBack
 		} else {
 			ep.accepted++
@@ -416,16 +417,15 @@ func (m *Model) accept(s *scene) {
 		usual(&ep.jump, ep.first)
 		usual(&ep.shift, ep.peak[ofThree])
 	}
+	moved := float64(ep.moves) / ep.num
 	switch ep.how {
 	case ofMissing:
 		m.past.falls.accept()
 	case ofRest:
 	case int8(ofSpread):
-		m.scale(min(4, max(0.3, (float64(s.stat[ofSpread])+usualSpread)/usualSpread)))
-		m.widenTo(float64(ep.moves) / ep.num)
+		m.rescale(min(4, max(0.3, (float64(s.stat[ofSpread])+usualSpread)/usualSpread)), moved)
 	default:
-		m.move(s)
-		m.widenTo(float64(ep.moves) / ep.num)
+		m.rescale(m.move(s, back), moved)
 	}
 	m.same.accept()
 	m.ev.z = [3]float32{}
@@ -444,24 +444,6 @@ func (m *Model) wider(factor float64) float64 {
 		return factor
 	}
 	return max(min(1, factor), min(max(1, factor), float64(m.ep.moves)/usual))
-}
-
-// widenTo makes widths as wide at least as values are that move by so much.
-func (m *Model) widenTo(move float64) {
-	w := &m.width
-	for _, a := range [...]struct {
-		widths []float32
-		least  float64
-	}{
-		{m.past.widths.quarter[:], move / usualMove}, {m.past.widths.weekend[:], move / usualMove}, {w.hour[:], move / movesOfJumps},
-	} {
-		for i, v := range a.widths {
-			if v > 0 {
-				a.widths[i] = max(v, float32(a.least))
-			}
-		}
-	}
-	w.all, w.jump = max(w.all, float32(move/usualMove)), max(w.jump, float32(move/movesOfJumps))
 }
 
 // usual takes a size that was accepted in.
@@ -495,28 +477,35 @@ func (ep *episode) fit(s *scene) (times, plus float64, ok bool) {
 	return times, usual + d - times*usual, true
 }
 
-// move moves everything that is expected to the level of the episode.
-func (m *Model) move(s *scene) {
+// becomes is what becomes of what was expected: so many times of it, and so much more.
+func (m *Model) becomes(s *scene) (times, plus float64) {
 	ep := &m.ep
+	if times, plus, ok := ep.fit(s); ok {
+		return times, plus
+	}
 	by, _ := ep.mean(0, 5)
-	times := 1.0
-	back := m.returned(s)
-	if t, plus, ok := ep.fit(s); ok {
-		times, by = t, plus
-	} else if ep.sumE > 0 && ep.sumE+ep.sum > 0 && m.follows.mean[byFollow] > 0 {
+	if ep.sumE > 0 && ep.sumE+ep.sum > 0 && m.follows.mean[byFollow] > 0 {
 		if f := (ep.sumE + by*ep.num) / ep.sumE; f > 1/mostTimes && f < mostTimes {
-			times, by = f, 0
+			return f, 0
 		}
 	}
-	if back { // what was moved is moved back
+	return 1, by
+}
+
+// move moves everything that is expected to the level of the episode, or back to the one
+// before it, and tells how many times wider widths become.
+func (m *Model) move(s *scene, back bool) (wider float64) {
+	ep := &m.ep
+	var times, by float64
+	if back { // what was accepted for some days is not what was usual before
 		times = 1 / float64(ep.times)
 		by = -float64(ep.plus) * times
-	}
-	ep.times, ep.plus = float32(times), float32(by)
-	to := func(x float64) float64 { return x*times + by }
-	if back { // what was accepted for some days is not what was usual before
 		ep.times, ep.plus = 0, 0
+	} else {
+		times, by = m.becomes(s)
+		ep.times, ep.plus = float32(times), float32(by)
 	}
+	to := func(x float64) float64 { return x*times + by }
 	m.ev.days = 0
 	follow := m.follows.mean[byFollow]
 	m.follows.mean[byHour], m.follows.mean[byLevel] = follow, follow
@@ -527,15 +516,16 @@ func (m *Model) move(s *scene) {
 				m.expect.err[b][k] = max(m.expect.err[b][k], 2*m.expect.err[b][byLevel])
 			}
 		}
-		return
+		return 1
 	}
 	if m.past.bucket > 0 {
 		m.past.change(to, m.past.bucketOf(m.civil.seconds(ep.since, m.c.Location)), to(m.past.base), m.past.unit*times)
 	}
-	if times != 1 {
-		for i := range m.expect.correct {
-			m.expect.correct[i] *= float32(times)
-		}
-		m.scale(max(m.wider(times), 1/mostTimes))
+	if times == 1 {
+		return 1
 	}
+	for i := range m.expect.correct {
+		m.expect.correct[i] *= float32(times)
+	}
+	return max(m.wider(times), 1/mostTimes)
 }

@@ -95,26 +95,33 @@ func (m *Model) expectations(s *scene) {
 	}
 }
 
-// edge is what x may deviate by because the expectation jumps here: who comes
-// to work five minutes early is on time.
-func (m *Model) edge(s *scene, r, width float64) float64 {
+// flank is how far the expectation rises and falls towards the bucket before and the one
+// after.
+type flank struct{ up, down float64 }
+
+func (m *Model) flank(s *scene) (f flank) {
 	if s.lead < byTime || m.past.bucket > fine {
-		return r
+		return f
 	}
 	a := m.analogs.of(m.past, m.past.bucketOf(s.civil))
 	k := s.lead - byTime
-	up, down := 0.0, 0.0
 	for _, i := range [2]int{0, 2} {
 		if a[i].ok[k] {
 			d := a[i].v[k] - a[1].v[k]
-			up, down = max(up, d), min(down, d)
+			f.up, f.down = max(f.up, d), min(f.down, d)
 		}
 	}
+	return f
+}
+
+// edge is what is left of a deviation r where the expectation jumps: who comes to work
+// five minutes early is on time.
+func (f flank) edge(r, width float64) float64 {
 	switch {
-	case r > 0 && up > 2*width:
-		return max(0, r-up)
-	case r < 0 && down < -2*width:
-		return min(0, r-down)
+	case r > 0 && f.up > 2*width:
+		return max(0, r-f.up)
+	case r < 0 && f.down < -2*width:
+		return min(0, r-f.down)
 	}
 	return r
 }

@@ -74,7 +74,7 @@ func (p *past) missedDaily(at int64, low, high, least float64) int8 {
 			return 0
 		}
 		come := p.standsOut(yesterday, v, v, around, sign)
-		if come < least || math.Abs(usual-p.surroundings(yesterday, around)) > missedShare/2*come || came(low, high, usual, come, sign) {
+		if come < least || math.Abs(usual-p.surroundings(yesterday, around).mean) > missedShare/2*come {
 			continue
 		}
 		if l, h := p.reach(at-p.back(lastDays), p.now); l <= h && !came(l, h, usual, come, sign) {
@@ -97,26 +97,25 @@ func (p *past) missedDaily(at int64, low, high, least float64) int8 {
 	return 0
 }
 
-// surroundings is what it was like some buckets before and after one.
-func (p *past) surroundings(k, around int64) float64 {
+// nearBy is what it was like some buckets before and after one, and by how much these
+// differ; NaN where either is not known.
+type nearBy struct{ mean, differ float64 }
+
+func (p *past) surroundings(k, around int64) nearBy {
 	before, ok := p.smooth(k-around, p.now)
 	after, known := p.smooth(k+around, p.now)
 	if !ok || !known {
-		return math.NaN()
+		return nearBy{math.NaN(), math.NaN()}
 	}
-	return (before + after) / 2
+	return nearBy{(before + after) / 2, math.Abs(after - before)}
 }
 
 // standsOut is how far values in or near a bucket lie to one side of what it was like
 // before and after; 0 where that differs by as much, or is not known.
 func (p *past) standsOut(k int64, low, high float64, around int64, sign int8) float64 {
-	before, ok := p.smooth(k-around, p.now)
-	after, known := p.smooth(k+around, p.now)
-	if low > high || !ok || !known {
-		return 0
-	}
-	by := height(low, high, (before+after)/2, sign)
-	if math.Abs(after-before) > missedShare*by {
+	n := p.surroundings(k, around)
+	by := height(low, high, n.mean, sign)
+	if low > high || !(n.differ <= missedShare*by) {
 		return 0
 	}
 	return by
@@ -126,7 +125,7 @@ func (p *past) standsOut(k int64, low, high float64, around int64, sign int8) fl
 // out by least.
 func (p *past) onlyThen(from, to, around int64, least float64, sign int8) bool {
 	for k := from + around; k < to-around; k++ {
-		if v, ok := p.at(k, p.now); ok && float64(sign)*(v-p.surroundings(k, around)) >= least {
+		if v, ok := p.at(k, p.now); ok && height(v, v, p.surroundings(k, around).mean, sign) >= least {
 			return false
 		}
 	}

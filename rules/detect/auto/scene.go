@@ -96,11 +96,12 @@ func (m *Model) look(t int64, raw float64) *scene {
 	s.block = floorMod(s.civil, day) / blockLength
 	m.expectations(s)
 	s.width, s.jumpWidth = m.widthsAt(s.civil)
-	s.off = m.edge(s, s.x-s.expected, s.width)
+	flank := m.flank(s)
+	s.off = flank.edge(s.x-s.expected, s.width)
 	if s.lead != m.ev.lead && !m.ep.on {
 		s.led = s.say[m.ev.lead] - s.expected
 	}
-	s.jump = m.edge(s, s.x-s.expected, s.jumpWidth) - middle(m.ev.off) - s.led
+	s.jump = flank.edge(s.x-s.expected, s.jumpWidth) - middle(m.ev.off) - s.led
 	s.jump = m.own(s)
 	s.z = clip(s.off/s.width, mostWidths)
 	s.zJump = clip(away(s.jump, s.off, s.width)/s.jumpWidth, mostWidths)

@@ -133,16 +133,22 @@ func teach(m *Model, mean *float32, all float32, x float64, sod, length int64, s
 	*mean += float32(rate * (x - float64(*mean)))
 }
 
-// scale multiplies all widths, when a level with another noise is accepted.
-func (m *Model) scale(f float64) {
-	w := &m.width
-	for _, a := range [...][]float32{m.past.widths.quarter[:], m.past.widths.weekend[:], w.hour[:]} {
-		for i := range a {
-			a[i] *= float32(f)
+// rescale multiplies all widths, when a level with another noise is accepted, and makes
+// them as wide at least as those of values that move by so much.
+func (m *Model) rescale(times, move float64) {
+	w, ofTime := &m.width, &m.past.widths
+	f, deviation, jump := float32(times), float32(move/usualMove), float32(move/movesOfJumps)
+	known := func(widths []float32, least float32) {
+		for i, v := range widths {
+			if v > 0 {
+				widths[i] = max(v*f, least)
+			}
 		}
 	}
-	w.all *= float32(f)
-	w.jump *= float32(f)
+	known(ofTime.quarter[:], deviation)
+	known(ofTime.weekend[:], deviation)
+	known(w.hour[:], jump)
+	w.all, w.jump = max(w.all*f, deviation), max(w.jump*f, jump)
 }
 
 // resting knows series that stay where they are most of the time, and move by
